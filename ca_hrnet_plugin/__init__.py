@@ -1,0 +1,13 @@
+"""Coordinate attention in HRNet, for MMPose. Importing this package registers it, and says nothing."""
+
+from . import compat
+from .config_files import config_path
+from .preflight import check_before_runs
+
+compat.allow_mmengine_checkpoints()
+with compat.mmcv_ops_stand_in():
+    from .models import CAHRNet, CBasicBlock, CoordAttention
+check_before_runs()
+
+__all__ = ['CAHRNet', 'CBasicBlock', 'CoordAttention', 'config_path']
+__version__ = '0.1.0'

@@ -1,0 +1,25 @@
+"""Where the configs are, in a clone and in an installed wheel alike."""
+
+from pathlib import Path
+
+CONFIGS = Path(__file__).parent / '.mim' / 'configs'
+
+
+def config_names() -> list[str]:
+    """The names that :func:`config_path` knows, sorted, such as ``'ca_hrnet_w32_coco_256x192'``."""
+    return sorted(path.relative_to(CONFIGS).with_suffix('').as_posix() for path in CONFIGS.glob('**/*.py'))
+
+
+def config_path(name: str) -> str:
+    """The path of one of this plugin's configs, to give to ``Config.fromfile``, ``mim`` or an inferencer.
+
+    Args:
+        name (str): Its name, with or without ``.py``.
+
+    Raises:
+        ValueError: There is no such config.
+    """
+    path = CONFIGS / f'{name.removesuffix(".py")}.py'
+    if not path.is_file():
+        raise ValueError(f'no config {name!r}: there are {", ".join(config_names())}')
+    return str(path.resolve())

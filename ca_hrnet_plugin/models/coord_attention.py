@@ -1,0 +1,84 @@
+"""Coordinate attention, Hou et al., CVPR 2021 (https://arxiv.org/abs/2103.02907)."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule, constant_init, normal_init
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+MIN_MID_CHANNELS = 8  # the floor of the official implementation
+
+
+@MODELS.register_module()
+class CoordAttention(BaseModule):
+    """Gates a feature map by what it holds along each of its two axes.
+
+    The map is averaged over its width and over its height; both profiles pass one shared 1x1 convolution, a norm and
+    hard-swish; then each has a 1x1 convolution and a sigmoid of its own. The two gates, one per row and one per
+    column, multiply the input (section 3.1 and figure 2 of the CA-HRNet paper, equations 4 to 9 of Hou et al.).
+
+    Computes the same function as the official ``CoordAtt`` (https://github.com/houqb/CoordAttention), and has the
+    same parameter names under batch norm. ``timm.layers.CoordAttn`` is the same again at equal width and ``bias=True``.
+
+    Args:
+        channels (int): Channels of the input and of the output.
+        reduction (int): The two profiles are squeezed to ``channels // reduction`` channels, but to 8 at least.
+        norm_cfg (dict): Norm layer after the shared convolution.
+        init_cfg (dict | list[dict], optional): Overrides the initial weights when ``init_weights`` is called. Without
+            it they are those of HRNet's own layers (normal with std 0.001, biases 0, norm weights 1), set on
+            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5.
+
+    Raises:
+        ValueError: ``channels`` or ``reduction`` is not a positive integer.
+    """
+
+    def __init__(self, channels: int, reduction: int = 32, norm_cfg: dict = dict(type='BN'), init_cfg=None):
+        super().__init__(init_cfg)
+        for name, value in dict(channels=channels, reduction=reduction).items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
+        mid_channels = max(MIN_MID_CHANNELS, channels // reduction)
+        self.conv1 = nn.Conv2d(channels, mid_channels, kernel_size=1)
+        self.norm1_name, norm1 = build_norm_layer(norm_cfg, mid_channels, postfix=1)
+        self.add_module(self.norm1_name, norm1)
+        self.act = nn.Hardswish()
+        self.conv_h = nn.Conv2d(mid_channels, channels, kernel_size=1)
+        self.conv_w = nn.Conv2d(mid_channels, channels, kernel_size=1)
+
+        for conv in (self.conv1, self.conv_h, self.conv_w):
+            normal_init(conv, std=0.001)
+        constant_init(self.norm1, 1)
+
+    @property
+    def norm1(self) -> nn.Module:
+        """The norm layer after the shared convolution."""
+        return getattr(self, self.norm1_name)
+
+    def gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The two gates for a feature map.
+
+        Args:
+            x (Tensor): Feature map, (N, C, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), in (0, 1).
+        """
+        height, width = x.shape[2:]
+        rows = F.adaptive_avg_pool2d(x, (height, 1))
+        columns = F.adaptive_avg_pool2d(x, (1, width)).transpose(2, 3)
+        profiles = self.act(self.norm1(self.conv1(torch.cat([rows, columns], dim=2))))
+        rows, columns = profiles.split([height, width], dim=2)
+        return self.conv_h(rows).sigmoid(), self.conv_w(columns.transpose(2, 3)).sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attends to a feature map of any height and width.
+
+        Args:
+            x (Tensor): Feature map, (N, C, H, W).
+
+        Returns:
+            Tensor: The gated map, of the shape and dtype of ``x``.
+        """
+        gate_h, gate_w = self.gates(x)
+        return x * gate_h * gate_w

@@ -1,0 +1,33 @@
+# A narrow CA-HRNet at low resolution, from scratch: for two CPU cores, trials and tests.
+_base_ = './ca_hrnet_w32_coco_256x192.py'
+
+codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
+
+model = dict(
+    backbone=dict(
+        extra=dict(
+            stage2=dict(num_channels=(16, 32)),
+            stage3=dict(num_modules=2, num_channels=(16, 32, 64)),
+            stage4=dict(num_modules=2, num_channels=(16, 32, 64, 128)),
+        ),
+        # HRNet's own default, for there are no weights of this width to start from.
+        init_cfg=[
+            dict(type='Normal', std=0.001, layer=['Conv2d']),
+            dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+        ],
+    ),
+    head=dict(in_channels=16, decoder=codec),
+)
+
+train_pipeline = _base_.train_pipeline
+val_pipeline = _base_.val_pipeline
+for transform in train_pipeline + val_pipeline:
+    if transform['type'] == 'TopdownAffine':
+        transform.update(input_size=codec['input_size'])
+    if transform['type'] == 'GenerateTarget':
+        transform.update(encoder=codec)
+del transform
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader

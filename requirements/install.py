@@ -1,0 +1,166 @@
+"""Makes a virtual environment that holds exactly requirements/lock.txt and this package, editable.
+
+Run by the Makefile, with the Python that the environment is to have: python requirements/install.py .venv
+An environment is whole or it is built anew, so that an interrupted run does no harm.
+"""
+
+# Runs before anything is installed: standard library only, and parsed by any Python, since it checks the version.
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LOCK = os.path.join(HERE, 'lock.txt')
+# Goes first: what builds the packages that have no wheel.
+BUILD_TOOLS = re.compile('(pip|setuptools|wheel|cython|numpy)==')
+# Compiled here: its wheels are for NumPy 1 and for Python 3.11 at most.
+COMPILED = re.compile('xtcocotools==')
+# What belongs to PyTorch, and gives way where --torch names another build.
+TORCH_FAMILY = re.compile('(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==')
+GIGABYTES = 8  # free disk: what the environment takes at most, measured, with room to unpack
+NETWORK_TROUBLE = (
+    'NewConnectionError',
+    'NameResolutionError',
+    'Name or service not known',
+    'name resolution',
+    'Network is unreachable',
+    'ConnectTimeoutError',
+    'ReadTimeoutError',
+    'ProxyError',
+)
+
+
+def check_machine(folder):
+    """Ends with one line where the environment cannot be made on this machine."""
+    version = '.'.join(str(part) for part in sys.version_info[:3])
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        age = 'old' if sys.version_info < (3, 10) else 'new'
+        sys.exit(
+            'Python %s (%s) is too %s: 3.10 to 3.13 will do; name one, as in: make test PYTHON=python3.11'
+            % (version, sys.executable, age)
+        )
+    compiler = (os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc').split()[0]
+    if not shutil.which(compiler):
+        sys.exit('no C compiler (%s): xtcocotools is compiled here; install one, as in: apt-get install gcc' % compiler)
+    if not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')):
+        sys.exit(
+            'Python %s (%s) has no headers, and xtcocotools is compiled here; install them, as in: '
+            'apt-get install python3-dev' % (version, sys.executable)
+        )
+    for place in {os.path.dirname(os.path.abspath(folder)), tempfile.gettempdir()}:
+        free = shutil.disk_usage(place).free / 1e9
+        needed = GIGABYTES if place != tempfile.gettempdir() else 2
+        if free < needed:
+            sys.exit(
+                'disk too small: %s has %.1f GB free, the environment needs %d; free some, or move it with '
+                'VENV=/other/disk/venv (its temporary files: TMPDIR=)' % (place, free, needed)
+            )
+
+
+def write_part_of_lock(path, wanted):
+    """Writes those requirements of the lock, with their hashes, for which wanted(requirement) holds."""
+    with open(LOCK) as lock, open(path, 'w') as part:
+        for requirement in re.split(r'\n(?=\S)', lock.read()):
+            if wanted(requirement):
+                part.write(requirement + '\n')
+    return path
+
+
+def pip(python, log, step, *arguments, **environment):
+    """Runs pip install into the log, and ends with its last words where it fails."""
+    print('  %s ...' % step, flush=True)
+    with open(log, 'a') as file:
+        file.write('== %s\n' % step)
+        file.flush()
+        code = subprocess.call(
+            [python, '-m', 'pip', '--disable-pip-version-check', '--no-input', 'install'] + list(arguments),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, **environment),
+        )
+    if code:
+        with open(log) as file:
+            text = file.read()
+        tail = '\n'.join('    ' + line for line in text.splitlines()[-12:])
+        offline = any(sign in text for sign in NETWORK_TROUBLE)
+        advice = 'no package index was reached: check the network or the proxy' if offline else 'see the log'
+        sys.exit(
+            '%s\nsetting up failed at "%s" (log: %s): %s, then give the same command again' % (tail, step, log, advice)
+        )
+
+
+def build(folder, torch, key, mark):
+    """Makes the environment. The mark is empty until everything is in place."""
+    if os.path.exists(folder) and not os.path.exists(mark) and (not os.path.isdir(folder) or os.listdir(folder)):
+        sys.exit('%s is there and was not made here: move it away, or name another folder with VENV=' % folder)
+    os.makedirs(folder, exist_ok=True)
+    open(mark, 'w').close()
+    for leftover in os.listdir(folder):
+        path = os.path.join(folder, leftover)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif path != mark:
+            os.remove(path)
+    print('setting up %s with Python %d.%d, once:' % ((folder,) + sys.version_info[:2]), flush=True)
+    if subprocess.call([sys.executable, '-m', 'venv', folder]):
+        sys.exit('python -m venv failed: install it, as in: apt-get install python3-venv')
+
+    python = os.path.join(folder, 'bin', 'python')
+    log = os.path.join(folder, 'setup.log')
+    # The lock is complete, so that nothing else is ever resolved.
+    locked = ['--no-deps', '--no-build-isolation', '-r']
+    build_tools = write_part_of_lock(os.path.join(folder, 'build_tools.txt'), BUILD_TOOLS.match)
+    compiled = write_part_of_lock(os.path.join(folder, 'compiled.txt'), COMPILED.match)
+    packages = write_part_of_lock(
+        os.path.join(folder, 'packages.txt'),
+        lambda line: not (BUILD_TOOLS.match(line) or COMPILED.match(line) or (torch and TORCH_FAMILY.match(line))),
+    )
+    pip(python, log, 'build tools', *(locked + [build_tools]))
+    pip(
+        python,
+        log,
+        'xtcocotools, which is compiled',
+        '--no-binary',
+        'xtcocotools',
+        *(locked + [compiled]),
+        PYTHONPATH=os.path.join(HERE, 'xtcocotools'),
+    )
+    if torch:
+        pip(python, log, 'PyTorch: %s' % torch, *torch.split())
+    pip(python, log, 'packages (a few minutes; 5.5 GB with PyTorch)', *(locked + [packages]))
+    pip(python, log, 'this plugin', '--no-deps', '--no-build-isolation', '-e', os.path.dirname(HERE))
+    with open(mark + '.new', 'w') as file:
+        file.write(key)
+    os.replace(mark + '.new', mark)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', help='of the environment')
+    parser.add_argument(
+        '--torch',
+        default='',
+        metavar='"REQUIREMENT ..."',
+        help='pip arguments that install another build of torch and torchvision than the lock names',
+    )
+    args = parser.parse_args()
+    with open(LOCK, 'rb') as file:
+        digest = hashlib.sha256(file.read() + args.torch.encode()).hexdigest()
+    key = '%s %s %d.%d' % (digest, HERE, sys.version_info[0], sys.version_info[1])
+    mark = os.path.join(args.folder, 'ca_hrnet_plugin.lock')
+    if os.path.exists(mark):
+        with open(mark) as file:
+            if file.read() == key:
+                return
+    check_machine(args.folder)
+    build(args.folder, args.torch, key, mark)
+
+
+if __name__ == '__main__':
+    main()
