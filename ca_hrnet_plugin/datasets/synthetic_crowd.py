@@ -1,0 +1,198 @@
+"""Writes the synthetic crowd as a folder in COCO 2017's layout."""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .coco_format import CATEGORY, annotations, detections
+from .layout import crowd_index
+from .scene import SceneOptions, draw_scene
+
+DETECTIONS_FILE = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+_SPLITS = ('train2017', 'val2017')
+_FIRST_IMAGE_ID = (1, 1_000_001)  # of each split
+_JPEG_QUALITY = 92
+_ARGUMENTS_FILE = 'synthetic_crowd.json'  # there from the start: says what the folder is going to hold
+_CHUNK = 8  # images that a worker takes at a time
+
+
+def make_synthetic_crowd(
+    out_dir: str | Path,
+    num_train: int = 2000,
+    num_val: int = 300,
+    seed: int = 0,
+    num_workers: int | None = None,
+    progress: bool = True,
+    **options,
+) -> dict[str, dict[str, float]]:
+    """Draws crowds and writes them as MMPose's COCO configs read them.
+
+    The folder holds ``train2017/``, ``val2017/``, ``annotations/person_keypoints_{train,val}2017.json`` and the person
+    detections of val2017. The same arguments give the same bytes, whatever ``num_workers`` is. A folder that is whole
+    is left as it is; one that an interrupted run left behind is finished.
+
+    Args:
+        out_dir (str | Path): The folder, such as ``data/coco``.
+        num_train (int): Images in train2017.
+        num_val (int): Images in val2017.
+        seed (int): Another seed, another crowd.
+        num_workers (int, optional): Processes that draw; one for each processor by default.
+        progress (bool): Whether to show a progress bar.
+        **options: As in ``SceneOptions``.
+
+    Returns:
+        dict[str, dict[str, float]]: Of each split the number of images, people and labelled keypoints, the share of
+        these that is hidden, and the mean crowd index of images of two or more people.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        FileExistsError: The folder holds something else.
+        RuntimeError: OpenCV is older than 5.
+    """
+    options = SceneOptions(**options)
+    num_images = (num_train, num_val)
+    for split, num in zip(_SPLITS, num_images, strict=True):
+        if not 1 <= num < 1_000_000:
+            raise ValueError(f'{num} images for {split}: give 1 to 999999')
+    if seed < 0:
+        raise ValueError(f'seed={seed}: give 0 or more')
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f'num_workers={num_workers}: give 1 or more')
+
+    if not hasattr(cv2, 'triangleRasterize'):
+        raise RuntimeError(f'OpenCV {cv2.__version__} cannot rasterise triangles: install OpenCV 5')
+
+    out_dir = Path(out_dir)
+    _claim(out_dir, dict(num_train=num_train, num_val=num_val, seed=seed, **asdict(options)))
+    annotation_files = [out_dir / f'annotations/person_keypoints_{split}.json' for split in _SPLITS]
+    if not all(file.exists() for file in (out_dir / DETECTIONS_FILE, *annotation_files)):
+        drawn = [[], []]
+        for split, image in _drawn(out_dir, num_images, seed, options, num_workers, progress):
+            drawn[split].append(image)
+        # All at the end: what is there is whole.
+        _write_json(out_dir / DETECTIONS_FILE, [box for image in drawn[1] for box in image.detections])
+        for file, images in zip(annotation_files, drawn, strict=True):
+            _write_json(file, _annotation_file(images))
+    return {split: _summary(file) for split, file in zip(_SPLITS, annotation_files, strict=True)}
+
+
+def _claim(out_dir: Path, arguments: dict) -> None:
+    """Makes the folder one of this crowd, unless it is something else's."""
+    file = out_dir / _ARGUMENTS_FILE
+    text = json.dumps(arguments, indent=1)
+    if file.exists():
+        made_with = json.loads(file.read_text())
+        for name, value in json.loads(text).items():
+            if (there := made_with.get(name)) != value:
+                raise FileExistsError(f'{out_dir} holds a crowd with {name}={there}, not {value}: take another folder')
+        return
+    if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
+        raise FileExistsError(f'{out_dir} is there and is no synthetic crowd: take a new or empty folder')
+    for folder in (*_SPLITS, 'annotations', Path(DETECTIONS_FILE).parent):
+        (out_dir / folder).mkdir(parents=True, exist_ok=True)
+    _write_text(file, text)
+
+
+class _Drawn(NamedTuple):
+    image: dict
+    annotations: list[dict]
+    detections: list[dict]
+
+
+def _drawn(
+    out_dir: Path,
+    num_images: tuple[int, int],
+    seed: int,
+    options: SceneOptions,
+    num_workers: int | None,
+    progress: bool,
+) -> Iterator[tuple[int, _Drawn]]:
+    """Draws all images in worker processes; yields split and annotations, in order."""
+    tasks = [(split, index) for split, num in enumerate(num_images) for index in range(num)]
+    # Forked workers need not import torch and MMPose again, which takes longer than drawing a thousand images.
+    method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else None
+    context = multiprocessing.get_context(method)
+    draw = partial(_draw_image, out_dir, seed, options)
+    with ProcessPoolExecutor(num_workers or os.cpu_count(), context, _start_worker) as pool:
+        try:
+            results = pool.map(draw, tasks, chunksize=_CHUNK)
+            for task, image in zip(
+                tasks, tqdm(results, 'drawing', len(tasks), unit='image', disable=not progress), strict=True
+            ):
+                yield task[0], image
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(0)  # the processes fill the processors
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends them
+
+
+def _draw_image(out_dir: Path, seed: int, options: SceneOptions, task: tuple[int, int]) -> _Drawn:
+    split, index = task
+    rng = np.random.default_rng([seed, split, index])
+    scene = draw_scene(rng, options)
+    image_id = _FIRST_IMAGE_ID[split] + index
+    name = f'{image_id:012d}.jpg'
+    jpeg = cv2.imencode('.jpg', scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+    (out_dir / _SPLITS[split] / name).write_bytes(jpeg)
+    truth = annotations(scene, image_id)
+    width, height = options.image_size
+    image = dict(id=image_id, file_name=name, width=width, height=height, crowdIndex=_crowd_index(truth))
+    return _Drawn(image, truth, detections(rng, truth, image_id, options.image_size) if split == 1 else [])
+
+
+def _crowd_index(truth: list[dict]) -> float:
+    """Of one image, from its annotations."""
+    keypoints = np.array([annotation['keypoints'] for annotation in truth], dtype=float).reshape(len(truth), -1, 3)
+    boxes = np.array([annotation['bbox'] for annotation in truth], dtype=float).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return round(crowd_index(boxes, keypoints[..., :2], keypoints[..., 2] > 0), 4)
+
+
+def _annotation_file(images: list[_Drawn]) -> dict:
+    return dict(
+        info=dict(description='Synthetic crowd'),
+        licenses=[],
+        images=[image.image for image in images],
+        annotations=[annotation for image in images for annotation in image.annotations],
+        categories=[CATEGORY],
+    )
+
+
+def _write_json(file: Path, content) -> None:
+    _write_text(file, json.dumps(content, separators=(',', ':')))
+
+
+def _write_text(file: Path, text: str) -> None:
+    temporary = file.with_suffix('.part')
+    temporary.write_text(text)
+    temporary.replace(file)
+
+
+def _summary(annotation_file: Path) -> dict[str, float]:
+    content = json.loads(annotation_file.read_text())
+    people = content['annotations']
+    visibility = np.array([person['keypoints'][2::3] for person in people])
+    company = Counter(person['image_id'] for person in people)
+    crowd_indices = [image['crowdIndex'] for image in content['images'] if company[image['id']] > 1]
+    return dict(
+        images=len(content['images']),
+        people=len(people),
+        keypoints=int((visibility > 0).sum()),
+        hidden=float((visibility == 1).sum() / max(1, (visibility > 0).sum())),
+        crowd_index=float(np.mean(crowd_indices)) if crowd_indices else 0.0,
+    )

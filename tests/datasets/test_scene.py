@@ -1,0 +1,226 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+
+from ca_hrnet_plugin.datasets import SceneOptions, scene
+from ca_hrnet_plugin.datasets.camera import framed, random_camera
+from ca_hrnet_plugin.datasets.coco_format import annotations, detections
+from ca_hrnet_plugin.datasets.layout import crowd_index
+from ca_hrnet_plugin.datasets.props import Prop
+from ca_hrnet_plugin.datasets.scene import draw_scene
+from ca_hrnet_plugin.datasets.shapes import box
+from ca_hrnet_plugin.datasets.skeleton import BONES, KEYPOINT_NAMES
+
+KEYPOINT = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
+ALONE = SceneOptions(people=(1, 1), crowd_index=0, occluders=0, distractors=0, truncation=0, image_size=(320, 256))
+
+counts = st.integers(1, 12)
+options = st.builds(
+    SceneOptions,
+    people=st.tuples(counts, counts).map(lambda pair: (min(pair), max(2, *pair))),
+    crowd_index=st.floats(0, 0.3),
+    occluders=st.floats(0, 5),
+    distractors=st.floats(0, 5),
+    clutter=st.floats(0, 1),
+    contrast=st.floats(0, 1),
+    truncation=st.floats(0, 1),
+    image_size=st.tuples(st.integers(64, 300), st.integers(64, 300)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), options)
+def test_annotations_are_exact_for_any_seed_and_knobs(seed, options):
+    rng = np.random.default_rng(seed)
+    drawn = draw_scene(rng, options)
+    width, height = options.image_size
+    assert drawn.image.shape == (height, width, 3)
+    assert drawn.image.dtype == np.uint8
+    truth = annotations(drawn, image_id=7)
+    assert options.people[0] <= len(drawn.keypoints) <= options.people[1]
+    assert len(truth) <= len(drawn.keypoints)
+    taken = np.zeros((height, width), bool)
+    for person in truth:
+        assert person['segmentation']['size'] == [height, width]
+        mask = coco_mask.decode(person['segmentation']).astype(bool)
+        rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+        tight = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+        assert person['bbox'] == tight
+        assert person['area'] == mask.sum() > 0
+        assert not (taken & mask).any()
+        taken |= mask
+
+        x, y, visibility = np.array(person['keypoints']).reshape(17, 3).T
+        assert set(visibility) <= {0, 1, 2}
+        assert person['num_keypoints'] == (visibility > 0).sum()
+        assert (x[visibility == 0] == 0).all()
+        assert (y[visibility == 0] == 0).all()
+        assert (x >= 0).all()
+        assert (x <= width - 1).all()
+        assert (y >= 0).all()
+        assert (y <= height - 1).all()
+        on_mask = mask[y.round().astype(int), x.round().astype(int)]
+        assert on_mask[visibility == 2].all()
+    assert len({person['id'] for person in truth}) == len(truth)
+
+    for box in detections(rng, truth, 7, options.image_size):
+        x, y, w, h = box['bbox']
+        assert 0 < box['score'] < 1
+        assert min(x, y) >= 0
+        assert min(w, h) >= 1
+        assert x + w <= width + 1
+        assert y + h <= height + 1
+
+
+@pytest.fixture
+def upright(monkeypatch):
+    """Everybody stands at rest, at the yaw given in degrees."""
+
+    def at_yaw(yaw: float):
+        rest = np.zeros((len(BONES), 3))
+        monkeypatch.setattr(scene, 'random_pose', lambda rng: ('standing', rest, np.array([0.0, 0.0, yaw])))
+
+    return at_yaw
+
+
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize(('yaw', 'sign'), [(0.0, 1), (180.0, -1)])
+def test_the_left_side_is_on_the_right_of_who_faces_the_camera(upright, seed, yaw, sign):
+    upright(yaw)
+    keypoints = draw_scene(np.random.default_rng(seed), ALONE).keypoints[0]
+    for part in ('eye', 'ear', 'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'):
+        left, right = (keypoints[KEYPOINT[f'{side}_{part}'], 0] for side in ('left', 'right'))
+        assert (left - right) * sign > 0
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_a_face_is_seen_from_the_front_and_hidden_from_behind(upright, seed):
+    face = [KEYPOINT[name] for name in ('nose', 'left_eye', 'right_eye')]
+    upright(0.0)
+    assert (draw_scene(np.random.default_rng(seed), ALONE).keypoints[0, face, 2] == 2).all()
+    upright(180.0)
+    assert (draw_scene(np.random.default_rng(seed), ALONE).keypoints[0, face, 2] == 1).all()
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_the_far_side_is_hidden_by_the_own_body(upright, seed):
+    upright(90.0)  # looks to the right of the image: the right side is towards the camera
+    visibility = draw_scene(np.random.default_rng(seed), ALONE).keypoints[0, :, 2]
+    for part in ('eye', 'shoulder', 'hip'):
+        assert visibility[KEYPOINT[f'right_{part}']] == 2
+        assert visibility[KEYPOINT[f'left_{part}']] == 1
+
+
+def wall(monkeypatch, height: float):
+    def in_front(rng, num, bodies, camera):
+        middle = bodies.pelvis[0] * (1, 0, 1) + np.array([0, height / 2, 0.4])  # close by
+        return [Prop(box(middle, (30, height, 0.1), 0.0, 0), np.full((2, 3), 99.0), 0.1)]
+
+    monkeypatch.setattr(scene, 'occluders', in_front)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_what_is_behind_a_thing_is_hidden_but_labelled(monkeypatch, upright, seed):
+    upright(0.0)
+    free = draw_scene(np.random.default_rng(seed), ALONE)
+    wall(monkeypatch, 0.6)
+    behind = draw_scene(np.random.default_rng(seed), ALONE)
+    np.testing.assert_array_equal(behind.keypoints[..., :2], free.keypoints[..., :2])
+    ankles = [KEYPOINT['left_ankle'], KEYPOINT['right_ankle']]
+    assert (free.keypoints[0, ankles, 2] == 2).all()
+    assert (behind.keypoints[0, ankles, 2] == 1).all()
+    assert behind.keypoints[0, KEYPOINT['nose'], 2] == 2
+    assert annotations(behind, 1)[0]['area'] <= annotations(free, 1)[0]['area']
+
+
+def test_somebody_wholly_behind_a_wall_is_not_annotated(monkeypatch, upright):
+    upright(0.0)
+    wall(monkeypatch, 30.0)
+    assert annotations(draw_scene(np.random.default_rng(0), ALONE), 1) == []
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_nobody_is_cut_off_without_truncation_and_somebody_is_with_it(seed):
+    rng = np.random.default_rng(seed)
+    whole = draw_scene(rng, SceneOptions(truncation=0, occluders=0))
+    assert (whole.keypoints[..., 2] > 0).all()
+    edge = np.concatenate([whole.instances[[0, -1]].ravel(), whole.instances[:, [0, -1]].ravel()])
+    assert not edge.any()
+    cut = draw_scene(rng, SceneOptions(truncation=1))
+    assert (cut.keypoints[..., 2] == 0).any()
+    assert (cut.keypoints[..., 2] > 0).any()
+
+
+def test_crowd_index_of_a_case_counted_by_hand():
+    # The first box holds 1 of the other's 2 labelled joints, of its own 4; the second holds none of the first's.
+    boxes = np.array([[0, 0, 10, 10], [8, 8, 20, 20]], float)
+    keypoints = np.array([[(1, 1), (2, 2), (3, 3), (4, 4)], [(9, 9), (15, 15), (0, 0), (0, 0)]], float)
+    labelled = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool)
+    assert crowd_index(boxes, keypoints, labelled) == pytest.approx((1 / 4 + 0 / 2) / 2)
+    assert crowd_index(boxes[:1], keypoints[:1], labelled[:1]) == 0
+
+
+def mean_crowd_index(target: float) -> float:
+    values = []
+    for seed in range(40):
+        truth = annotations(draw_scene(np.random.default_rng(seed), SceneOptions(people=(3, 9), crowd_index=target)), 1)
+        keypoints = np.array([person['keypoints'] for person in truth]).reshape(-1, 17, 3)
+        boxes = np.array([person['bbox'] for person in truth], float)
+        boxes[:, 2:] += boxes[:, :2]
+        values.append(crowd_index(boxes, keypoints[..., :2], keypoints[..., 2] > 0))
+    return float(np.mean(values))
+
+
+def test_the_crowd_index_follows_its_target():
+    targets = (0.1, 0.4, 0.8)
+    np.testing.assert_allclose([mean_crowd_index(target) for target in targets], targets, atol=0.12)
+
+
+def test_low_contrast_brings_people_closer_to_their_background():
+    def separation(contrast: float) -> float:
+        distances = []
+        for seed in range(20):
+            drawn = draw_scene(np.random.default_rng(seed), SceneOptions(contrast=contrast, truncation=0))
+            there = drawn.instances > 0
+            distances.append(np.abs(drawn.image[there].mean(axis=0) - drawn.image[~there].mean(axis=0)).mean())
+        return float(np.mean(distances))
+
+    assert separation(0.0) < 0.7 * separation(1.0)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_camera_projects_as_opencv_does(seed):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform((-2, 0, -2), (2, 2, 2), (20, 3))
+    camera = framed(random_camera(rng), points, (320, 200), 0.9, np.array([0.5, 0.5]))
+    to_opencv = np.diag([1.0, -1.0, -1.0]) @ camera.turn  # which has y down and looks along +z
+    matrix = np.array([[camera.focal, 0, camera.center[0]], [0, camera.focal, camera.center[1]], [0, 0, 1]])
+    expected, _ = cv2.projectPoints(points, cv2.Rodrigues(to_opencv)[0], -to_opencv @ camera.position, matrix, None)
+    pixels, depth = camera.project(points)
+    np.testing.assert_allclose(pixels, expected[:, 0], atol=1e-6)
+    assert (depth > 0).all()
+    assert (pixels >= -0.5).all()
+    assert (pixels <= (319.5, 199.5)).all()
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(people=(0, 3)), 'people'),
+        (dict(people=(5, 3)), 'people'),
+        (dict(people=(1, 13)), 'people'),
+        (dict(image_size=(20, 256)), 'image_size'),
+        (dict(crowd_index=1.5), 'crowd_index'),
+        (dict(crowd_index=0.1, people=(1, 1)), 'out of reach'),
+        (dict(occluders=-1), 'occluders'),
+        (dict(clutter=1.2), 'clutter'),
+        (dict(truncation=float('nan')), 'truncation'),
+    ],
+)
+def test_an_option_out_of_range_is_named_in_one_line(wrong, message):
+    with pytest.raises(ValueError, match=message) as error:
+        SceneOptions(**wrong)
+    assert '\n' not in str(error.value)

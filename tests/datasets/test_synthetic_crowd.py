@@ -1,0 +1,184 @@
+import json
+import runpy
+import sys
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ca_hrnet_plugin.datasets import contact_sheet, make_synthetic_crowd
+
+TOOL = Path(__file__).parents[2] / 'tools/make_synthetic_crowd.py'
+BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+SMALL = dict(num_train=20, num_val=12, image_size=(160, 128), progress=False)
+
+
+@pytest.fixture(scope='module')
+def crowd(tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp('data') / 'coco'
+    make_synthetic_crowd(out_dir, num_workers=2, **SMALL)
+    return out_dir
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob('*') if file.is_file()}
+
+
+def test_one_worker_or_two_write_the_same_bytes(crowd, tmp_path):
+    make_synthetic_crowd(tmp_path / 'coco', num_workers=1, **SMALL)
+    assert contents(tmp_path / 'coco') == contents(crowd)
+
+
+def test_another_seed_is_another_crowd_and_splits_differ(crowd, tmp_path):
+    make_synthetic_crowd(tmp_path / 'coco', seed=1, num_workers=2, **SMALL)
+    first, other = contents(crowd), contents(tmp_path / 'coco')
+    pictures = [name for name in first if name.endswith('.jpg')]
+    assert len(pictures) == 32
+    assert len({first[name] for name in pictures} | {other[name] for name in pictures}) == 64
+
+
+def test_images_have_the_size_and_names_annotated(crowd):
+    for split, num in (('train2017', 20), ('val2017', 12)):
+        coco = COCO(crowd / f'annotations/person_keypoints_{split}.json')
+        assert {image['file_name'] for image in coco.imgs.values()} == {file.name for file in (crowd / split).iterdir()}
+        assert len(coco.imgs) == num
+        for image in coco.imgs.values():
+            assert cv2.imread(str(crowd / split / image['file_name'])).shape == (image['height'], image['width'], 3)
+        for annotation in coco.anns.values():
+            assert coco.annToMask(annotation).sum() == annotation['area']
+
+
+@pytest.mark.parametrize('bbox_file', [None, BOXES])
+def test_mmpose_reads_it_without_a_warning(crowd, bbox_file):
+    init_default_scope('mmpose')
+    config = dict(
+        type='CocoDataset',
+        data_root=str(crowd),
+        data_mode='topdown',
+        ann_file='annotations/person_keypoints_val2017.json',
+        bbox_file=bbox_file and str(crowd / bbox_file),
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=[dict(type='LoadImage'), dict(type='GetBBoxCenterScale')],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        dataset = DATASETS.build(config)
+        samples = [dataset[i] for i in range(len(dataset))]
+    content = json.loads((crowd / 'annotations/person_keypoints_val2017.json').read_text())
+    labelled = [annotation for annotation in content['annotations'] if annotation['num_keypoints']]
+    boxes = json.loads((crowd / BOXES).read_text())
+    assert len(samples) == len(boxes if bbox_file else labelled)
+    assert all(sample['img'].shape == (128, 160, 3) for sample in samples)
+
+
+def test_mmpose_knows_the_keypoints_by_the_same_names_and_limbs(crowd):
+    init_default_scope('mmpose')
+    meta = DATASETS.get('CocoDataset')(lazy_init=True, ann_file='').metainfo
+    category = json.loads((crowd / 'annotations/person_keypoints_val2017.json').read_text())['categories'][0]
+    assert category['keypoints'] == [meta['keypoint_id2name'][i] for i in range(17)]
+    assert [[a - 1, b - 1] for a, b in category['skeleton']] == [list(link) for link in meta['skeleton_links']]
+
+
+def test_detections_are_those_of_a_good_but_imperfect_detector(tmp_path):
+    make_synthetic_crowd(tmp_path / 'coco', num_workers=2, **SMALL | dict(num_train=1, num_val=120))
+    coco = COCO(tmp_path / 'coco/annotations/person_keypoints_val2017.json')
+    boxes = json.loads((tmp_path / 'coco' / BOXES).read_text())
+    assert {box['image_id'] for box in boxes} <= set(coco.imgs)
+    evaluator = COCOeval(coco, coco.loadRes(boxes), 'bbox')
+    evaluator.evaluate()
+    evaluator.accumulate()
+    evaluator.summarize()
+    ap, ap50, recall = evaluator.stats[0], evaluator.stats[1], evaluator.stats[8]
+    assert 0.4 < ap < 0.8
+    assert 0.75 < ap50 < 0.99
+    assert recall < 0.95
+
+
+def test_the_summary_counts_what_is_written(crowd):
+    summary = make_synthetic_crowd(crowd, **SMALL)['train2017']
+    content = json.loads((crowd / 'annotations/person_keypoints_train2017.json').read_text())
+    visibility = np.array([person['keypoints'][2::3] for person in content['annotations']])
+    assert summary['images'] == 20
+    assert summary['people'] == len(content['annotations'])
+    assert summary['keypoints'] == (visibility > 0).sum()
+    assert summary['hidden'] == pytest.approx((visibility == 1).sum() / (visibility > 0).sum())
+
+
+def test_a_whole_crowd_is_reused(crowd):
+    before = {file: file.stat().st_mtime_ns for file in crowd.rglob('*')}
+    make_synthetic_crowd(crowd, **SMALL)
+    assert {file: file.stat().st_mtime_ns for file in crowd.rglob('*')} == before
+
+
+def test_an_interrupted_run_leaves_no_annotations_and_is_finished_by_the_next(crowd, tmp_path, monkeypatch):
+    def interrupt(results, *args, **kwargs):
+        for done, result in enumerate(results):
+            if done == 8:
+                raise KeyboardInterrupt
+            yield result
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr('ca_hrnet_plugin.datasets.synthetic_crowd.tqdm', interrupt)
+        make_synthetic_crowd(tmp_path / 'coco', num_workers=1, **SMALL)
+    assert list((tmp_path / 'coco/train2017').iterdir())
+    assert not list((tmp_path / 'coco/annotations').iterdir())
+    make_synthetic_crowd(tmp_path / 'coco', num_workers=1, **SMALL)
+    assert contents(tmp_path / 'coco') == contents(crowd)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / 'thesis.txt').write_text('precious')
+    with pytest.raises(FileExistsError, match='no synthetic crowd'):
+        make_synthetic_crowd(tmp_path, **SMALL)
+    assert list(tmp_path.iterdir()) == [tmp_path / 'thesis.txt']
+
+
+def test_a_crowd_of_other_arguments_is_left_alone(crowd):
+    before = contents(crowd)
+    with pytest.raises(FileExistsError, match=r'people=\[1, 12\], not \[1, 3\]'):
+        make_synthetic_crowd(crowd, people=(1, 3), **SMALL)
+    assert contents(crowd) == before
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(num_train=-1), dict(num_val=0), dict(seed=-1), dict(num_workers=0), dict(clutter=2)]
+)
+def test_wrong_arguments_write_nothing(tmp_path, wrong):
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        make_synthetic_crowd(tmp_path / 'coco', **SMALL | wrong)
+    assert not (tmp_path / 'coco').exists()
+
+
+def test_the_command_draws_with_the_knobs_given(tmp_path, monkeypatch, capsys):
+    line = (
+        f'{TOOL} --out {tmp_path}/coco --train 2 --val 3 --people 2 2 --crowd-index 0.2 --image-size 96 64 --workers 1'
+    )
+    monkeypatch.setattr(sys, 'argv', f'{line} --contact-sheet {tmp_path}/sheet.png'.split())
+    runpy.run_path(str(TOOL), run_name='__main__')
+    assert 'val2017: 3 images' in capsys.readouterr().out
+    assert cv2.imread(str(next((tmp_path / 'coco/val2017').iterdir()))).shape == (64, 96, 3)
+    assert cv2.imread(str(tmp_path / 'sheet.png')) is not None
+
+
+def test_the_command_ends_with_one_line_for_wrong_arguments(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', f'{TOOL} --out {tmp_path}/coco --people 0 4'.split())
+    with pytest.raises(SystemExit) as error:
+        runpy.run_path(str(TOOL), run_name='__main__')
+    assert str(error.value).startswith('error: people=0')
+    assert '\n' not in str(error.value)
+
+
+def test_a_contact_sheet_shows_each_image_with_and_without_annotations(crowd, tmp_path):
+    contact_sheet(crowd, tmp_path / 'sheet.png', columns=3, rows=4)
+    sheet = cv2.imread(str(tmp_path / 'sheet.png'))
+    assert sheet.shape == (4 * 256, 3 * 320, 3)
+    plain, drawn = sheet[:256], sheet[256:512]
+    differing = (plain != drawn).any(axis=-1).mean()
+    assert 0 < differing < 0.3
