@@ -150,9 +150,12 @@ def main():
         help='pip arguments that install another build of torch and torchvision than the lock names',
     )
     args = parser.parse_args()
-    with open(LOCK, 'rb') as file:
-        digest = hashlib.sha256(file.read() + args.torch.encode()).hexdigest()
-    key = '%s %s %d.%d' % (digest, HERE, sys.version_info[0], sys.version_info[1])
+    # The environment is built anew when what it is made from changes, and when the clone is moved.
+    recipe = '%s %s %d.%d ' % ((args.torch, HERE) + sys.version_info[:2])
+    for path in (LOCK, os.path.abspath(__file__)):
+        with open(path) as file:
+            recipe += file.read()
+    key = hashlib.sha256(recipe.encode()).hexdigest()
     mark = os.path.join(args.folder, 'ca_hrnet_plugin.lock')
     if os.path.exists(mark):
         with open(mark) as file:
