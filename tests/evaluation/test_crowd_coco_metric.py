@@ -5,10 +5,10 @@ import socket
 import numpy as np
 import pytest
 import torch.distributed
-from conftest import make_annotations, make_detections
 from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import METRICS
+from random_people import make_annotations, make_detections
 
 import ca_hrnet_plugin  # noqa: F401
 from ca_hrnet_plugin.evaluation import evaluate_results
@@ -154,7 +154,8 @@ def _evaluate_a_share(rank, port, dataset, ann_file, samples, figures):
     torch.distributed.barrier()
 
 
-def test_two_processes_find_what_one_finds(dataset, ann_file):
+def test_two_processes_find_what_one_finds(dataset, ann_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MMEngine collects in the current folder
     samples = data_samples(dataset, 'detector')
     with socket.socket() as free:
         free.bind(('localhost', 0))
@@ -162,7 +163,7 @@ def test_two_processes_find_what_one_finds(dataset, ann_file):
     context = multiprocessing.get_context('fork')
     figures = context.Queue()
     ranks = [
-        context.Process(target=_evaluate_a_share, args=(rank, port, dataset, ann_file, samples, figures))
+        context.Process(target=_evaluate_a_share, args=(rank, port, dataset, ann_file, samples, figures), daemon=True)
         for rank in range(2)
     ]
     for rank in ranks:

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from conftest import make_annotations, make_detections
+from random_people import make_annotations, make_detections
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
@@ -56,10 +56,15 @@ def pair(write_json):
     return [evaluate_results(ann_file, make_detections(dataset, noise, 2, rng)) for noise in (0.06, 0.10)]
 
 
-def test_with_every_image_once_the_ten_numbers_are_those_of_coco_eval(write_json):
+@pytest.mark.parametrize('num_categories', [1, 2])
+def test_with_every_image_once_the_ten_numbers_are_those_of_coco_eval(write_json, num_categories):
     rng = np.random.default_rng(8)
     dataset = make_annotations(400, 3, rng)
-    ann_file, detections = write_json('gt.json', dataset), make_detections(dataset, 0.08, 3, rng)
+    detections = make_detections(dataset, 0.08, 3, rng)
+    dataset['categories'] = [dict(id=category_id) for category_id in range(num_categories)]
+    for person in (*dataset['annotations'], *detections):
+        person['category_id'] = person['image_id'] % num_categories
+    ann_file = write_json('gt.json', dataset)
     evaluation = evaluate_results(ann_file, detections)
     once = ResampledCurves(evaluation).figures(np.ones(400))
 

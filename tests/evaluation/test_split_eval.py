@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_annotations, make_detections
+from random_people import make_annotations, make_detections
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
