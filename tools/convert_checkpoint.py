@@ -5,11 +5,10 @@ been trained; official-to-ca renames modules of houqb/CoordAttention, put into H
 """
 
 import argparse
-import pickle
 import sys
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.checkpoint_conversion import DIRECTIONS, convert_checkpoint
+from ca_hrnet_plugin.checkpoint_conversion import DIRECTIONS, ConversionError, convert_checkpoint
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         count = convert_checkpoint(args.direction, args.config, args.source, args.target)
-    except (ValueError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except (ConversionError, OSError) as error:
         sys.exit(f'{args.source} not converted: {error}')
     print(f'{args.target}: {count} attention modules, {args.direction}')
 

@@ -40,8 +40,8 @@ def start_as_identity(block: CBasicBlock, prefix: str, state_dict: dict[str, Ten
         norm, norm_name = getattr(block, place), getattr(block, f'{place}_name')
         if not isinstance(norm, AFFINE_NORMS) or norm.weight is None or norm.bias is None:
             raise ValueError(
-                f'stock weights cannot start as identity: {prefix}{norm_name} is {norm}, without an affine weight and bias '
-                "to scale; give a norm_cfg that has both, or warm_start='none'"
+                f'stock weights cannot start as identity: {prefix}{norm_name} is {norm}, with no affine weight and '
+                "bias to scale; give a norm_cfg that has both, or warm_start='none'"
             )
         for name in ('weight', 'bias'):
             key = f'{prefix}{norm_name}.{name}'

@@ -117,7 +117,7 @@ def test_pretrained_in_init_cfg_starts_as_identity(stock, prefix, tmp_path):
 def log():
     """What MMEngine's logger is told."""
     lines = []
-    handler = logging.Handler()
+    handler = logging.Handler(logging.INFO)
     handler.emit = lambda record: lines.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
