@@ -49,6 +49,7 @@ def test_the_config_changes_of_stock_hrnet_what_the_paper_changes(tmp_path):
         'custom_imports.allow_failed_imports': False,
         'model.backbone.type': 'CAHRNet',
         'train_dataloader.batch_size': 16,
+        'auto_scale_lr.base_batch_size': 16,
         **{
             prefix + key: value
             for prefix in ('train_pipeline.4.', loaders)

@@ -1,6 +1,7 @@
 """The README's commands on real images, and what they leave on disk."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,6 +51,29 @@ def test_mim_trains_resumes_and_tests_a_narrow_network(data_root, mim, tmp_path)
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert metrics.keys() >= {'coco/AP', 'coco/AP .5', 'coco/AP (M)', 'coco/AR (L)'}
     assert any('coco/AP' in line for line in scalars_of_last_run(work_dir)), 'validation was logged'
+
+
+def test_a_stock_checkpoint_tests_the_same_as_hrnet_and_as_ca_hrnet(data_root, mim, tmp_path):
+    """From training it briefly to the last digit of every detected keypoint."""
+    stock = config_path('hrnet_w16_coco_128x96')
+    common = dict(CA_HRNET_DATA=str(data_root))
+    few_epochs = (*SHORT, 'train_cfg.max_epochs=3', 'optim_wrapper.optimizer.lr=2e-3', 'param_scheduler=[]')
+    run = mim('train', 'mmpose', stock, '--no-validate', '--work-dir', tmp_path, '--cfg-options', *few_epochs, **common)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+    left_behind = []
+    for config in (stock, config_path('ca_hrnet_w16_coco_128x96')):
+        prefix = tmp_path / config.split('/')[-1]
+        run = mim(
+            *('test', 'mmpose', config, '--checkpoint', tmp_path / 'epoch_3.pth', '--out', f'{prefix}.json'),
+            *('--cfg-options', f'test_evaluator.outfile_prefix={prefix}'),
+            **common,
+        )
+        assert run.returncode == 0, run.stderr[-3000:]
+        metrics = json.loads(Path(f'{prefix}.json').read_text())
+        figures = {name: value for name, value in metrics.items() if name.startswith('coco/')}
+        left_behind.append((figures, Path(f'{prefix}.keypoints.json').read_bytes()))
+    assert left_behind[0] == left_behind[1]
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 import copy
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
 from mmpose.apis import init_model
@@ -238,16 +240,41 @@ def test_each_way_of_training_loads_and_trains(stock, kwargs):
     assert all(parameter.grad is not None for parameter in ours.parameters() if parameter.requires_grad)
 
 
-def test_sync_bn_and_mixed_precision_load_and_train(stock):
+def test_sync_bn_loads_and_trains(stock):
     ours = CAHRNet(NARROW, norm_cfg=dict(type='SyncBN'))
     ours.load_state_dict(stock.state_dict())
     assert torch.equal(outputs(ours), outputs(stock))
-    plain = CAHRNet(NARROW)
-    plain.load_state_dict(ours.state_dict())
+    ours.train()(X)[0].square().mean().backward()
+    assert all(parameter.grad is not None for parameter in ours.parameters())
+
+
+def test_mixed_precision_loads_and_trains(stock):
+    ours = CAHRNet(NARROW)
+    ours.load_state_dict(stock.state_dict())
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss = plain.train()(X)[0].float().square().mean()
+        loss = ours.train()(X)[0].float().square().mean()
     loss.backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in plain.parameters())
+    assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())
+
+
+def test_a_moving_average_of_the_weights_starts_from_stock_weights_too(stock, tmp_path):
+    """MMEngine's EMAHook loads the checkpoint that the run loads into its averaged copy as well."""
+    torch.save(dict(state_dict=stock.state_dict()), tmp_path / 'stock.pth')
+    runner = SimpleNamespace(model=CAHRNet(NARROW), _resume=False, strict_load=False, iter=0)
+    hook = EMAHook(momentum=0.5)
+    hook.before_run(runner)
+    checkpoint = load_checkpoint(runner.model, str(tmp_path / 'stock.pth'))
+    hook.after_load_checkpoint(runner, checkpoint)
+    average = hook.ema_model.module
+    assert torch.equal(outputs(average), outputs(stock))
+
+    optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.1)
+    runner.model.train()(X)[0].square().mean().backward()
+    optimizer.step()
+    hook.after_train_iter(runner, 0)
+    # MMEngine's average begins as a copy of the first weights it is shown.
+    assert torch.equal(outputs(average), outputs(runner.model))
+    assert not torch.equal(outputs(average), outputs(stock))
 
 
 CASES = [
