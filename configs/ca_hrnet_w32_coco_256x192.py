@@ -14,7 +14,11 @@ del transform
 
 # Where the data is: data/coco, or the folder coco in the one that the environment variable names.
 data_root = '{{$CA_HRNET_DATA:data}}/coco/'
+
+# Batch size 16: section 4.1. The stock rate, 5e-4, is the paper's at this size; --auto-scale-lr scales it from here.
 train_dataloader = dict(batch_size=16, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+auto_scale_lr = dict(base_batch_size=16)
+
 val_dataloader = dict(
     dataset=dict(
         data_root=data_root,

@@ -5,6 +5,8 @@ An environment is whole or it is built anew, so that an interrupted run does no 
 """
 
 # Runs before anything is installed: standard library only, and parsed by any Python, since it checks the version.
+from __future__ import print_function
+
 import argparse
 import hashlib
 import os
@@ -23,7 +25,8 @@ BUILD_TOOLS = re.compile('(pip|setuptools|wheel|cython|numpy)==')
 COMPILED = re.compile('xtcocotools==')
 # What belongs to PyTorch, and gives way where --torch names another build.
 TORCH_FAMILY = re.compile('(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==')
-GIGABYTES = 8  # free disk: what the environment takes at most, measured, with room to unpack
+GIGABYTES = 8  # of free disk: the environment takes 6.1
+TEMPORARY_GIGABYTES = 2  # the largest wheel is unpacked from here
 NETWORK_TROUBLE = (
     'NewConnectionError',
     'NameResolutionError',
@@ -33,6 +36,7 @@ NETWORK_TROUBLE = (
     'ConnectTimeoutError',
     'ReadTimeoutError',
     'ProxyError',
+    '(from versions: none)',
 )
 
 
@@ -53,13 +57,15 @@ def check_machine(folder):
             'Python %s (%s) has no headers, and xtcocotools is compiled here; install them, as in: '
             'apt-get install python3-dev' % (version, sys.executable)
         )
-    for place in {os.path.dirname(os.path.abspath(folder)), tempfile.gettempdir()}:
+    folder = os.path.abspath(folder)
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    for place, needed in ((folder, GIGABYTES), (tempfile.gettempdir(), TEMPORARY_GIGABYTES)):
         free = shutil.disk_usage(place).free / 1e9
-        needed = GIGABYTES if place != tempfile.gettempdir() else 2
         if free < needed:
             sys.exit(
-                'disk too small: %s has %.1f GB free, the environment needs %d; free some, or move it with '
-                'VENV=/other/disk/venv (its temporary files: TMPDIR=)' % (place, free, needed)
+                'disk too small: %s has %.1f GB free, setting up needs %d; free some, or move the environment with '
+                'VENV=/other/disk/venv and temporary files with TMPDIR=' % (place, free, needed)
             )
 
 
@@ -72,14 +78,14 @@ def write_part_of_lock(path, wanted):
     return path
 
 
-def pip(python, log, step, *arguments, **environment):
+def pip(python, log, step, arguments, **environment):
     """Runs pip install into the log, and ends with its last words where it fails."""
     print('  %s ...' % step, flush=True)
     with open(log, 'a') as file:
         file.write('== %s\n' % step)
         file.flush()
         code = subprocess.call(
-            [python, '-m', 'pip', '--disable-pip-version-check', '--no-input', 'install'] + list(arguments),
+            [python, '-m', 'pip', '--disable-pip-version-check', '--no-input', 'install'] + arguments,
             stdout=file,
             stderr=subprocess.STDOUT,
             env=dict(os.environ, **environment),
@@ -121,20 +127,18 @@ def build(folder, torch, key, mark):
         os.path.join(folder, 'packages.txt'),
         lambda line: not (BUILD_TOOLS.match(line) or COMPILED.match(line) or (torch and TORCH_FAMILY.match(line))),
     )
-    pip(python, log, 'build tools', *(locked + [build_tools]))
+    pip(python, log, 'build tools', locked + [build_tools])
     pip(
         python,
         log,
         'xtcocotools, which is compiled',
-        '--no-binary',
-        'xtcocotools',
-        *(locked + [compiled]),
+        ['--no-binary', 'xtcocotools'] + locked + [compiled],
         PYTHONPATH=os.path.join(HERE, 'xtcocotools'),
     )
     if torch:
-        pip(python, log, 'PyTorch: %s' % torch, *torch.split())
-    pip(python, log, 'packages (a few minutes; 5.5 GB with PyTorch)', *(locked + [packages]))
-    pip(python, log, 'this plugin', '--no-deps', '--no-build-isolation', '-e', os.path.dirname(HERE))
+        pip(python, log, 'PyTorch: %s' % torch, torch.split())
+    pip(python, log, 'packages (a few minutes; 5.5 GB with PyTorch)', locked + [packages])
+    pip(python, log, 'this plugin', ['--no-deps', '--no-build-isolation', '-e', os.path.dirname(HERE)])
     with open(mark + '.new', 'w') as file:
         file.write(key)
     os.replace(mark + '.new', mark)
@@ -150,9 +154,12 @@ def main():
         help='pip arguments that install another build of torch and torchvision than the lock names',
     )
     args = parser.parse_args()
-    with open(LOCK, 'rb') as file:
-        digest = hashlib.sha256(file.read() + args.torch.encode()).hexdigest()
-    key = '%s %s %d.%d' % (digest, HERE, sys.version_info[0], sys.version_info[1])
+    # The environment is built anew when what it is made from changes, and when the clone is moved.
+    recipe = '%s %s %d.%d ' % ((args.torch, HERE) + sys.version_info[:2])
+    for path in (LOCK, os.path.abspath(__file__)):
+        with open(path) as file:
+            recipe += file.read()
+    key = hashlib.sha256(recipe.encode()).hexdigest()
     mark = os.path.join(args.folder, 'ca_hrnet_plugin.lock')
     if os.path.exists(mark):
         with open(mark) as file:

@@ -3,13 +3,16 @@
 import copy
 from collections.abc import Sequence
 
+from mmengine.logging import print_log
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.registry import MODELS
 
 from .c_basic_block import CBasicBlock
+from .warm_start import blocks_with_attention, start_as_identity
 
 STAGES_WITH_BASIC_BLOCKS = (2, 3, 4)
+WARM_STARTS = ('identity', 'none')
 
 
 @MODELS.register_module()
@@ -23,10 +26,14 @@ class CAHRNet(HRNet):
         extra (dict): The stages, as ``HRNet`` takes them. Bottleneck blocks stay as they are.
         ca_cfg (dict, optional): Arguments for each :class:`CBasicBlock`, such as ``dict(ca_after='norm1')``.
         ca_stages (Sequence[int]): Stages that attend, of 2, 3 and 4. With none this is stock HRNet.
+        warm_start (str): What attention starts from when stock HRNet weights are loaded, in whatever way:
+            ``'identity'``, so that outputs are those of the stock network (see warm_start.py), or ``'none'``, the
+            attention's own initial weights, which is the paper's literal reading.
         **kwargs: Whatever ``HRNet`` takes.
 
     Raises:
-        ValueError: ``ca_stages`` names another stage, or ``ca_cfg`` holds what :class:`CBasicBlock` refuses.
+        ValueError: ``ca_stages`` names another stage, ``ca_cfg`` holds what :class:`CBasicBlock` refuses, or
+            ``warm_start`` is something else.
 
     Example:
         >>> from mmengine.config import Config
@@ -36,7 +43,17 @@ class CAHRNet(HRNet):
         >>> backbone = MODELS.build(config.model.backbone)
     """
 
-    def __init__(self, extra: dict, *args, ca_cfg: dict | None = None, ca_stages: Sequence[int] = (2, 3, 4), **kwargs):
+    def __init__(
+        self,
+        extra: dict,
+        *args,
+        ca_cfg: dict | None = None,
+        ca_stages: Sequence[int] = (2, 3, 4),
+        warm_start: str = 'identity',
+        **kwargs,
+    ):
+        if warm_start not in WARM_STARTS:
+            raise ValueError(f'warm_start={warm_start!r} of CAHRNet: give one of {WARM_STARTS}')
         ca_stages = tuple(ca_stages)
         if not set(ca_stages) <= set(STAGES_WITH_BASIC_BLOCKS):
             raise ValueError(f'ca_stages={ca_stages!r} of CAHRNet: give stages of {STAGES_WITH_BASIC_BLOCKS}')
@@ -60,8 +77,51 @@ class CAHRNet(HRNet):
         self.blocks_dict = {**HRNet.blocks_dict, 'C_BASIC': CBasicBlockWithConfig}
         super().__init__(extra, *args, **kwargs)
         del self.blocks_dict
+        self.warm_start = warm_start
 
     def train(self, mode: bool = True) -> 'CAHRNet':
         """Sets the mode and returns the module, as ``nn.Module.train`` does and ``HRNet.train`` does not."""
         super().train(mode)
         return self
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Completes stock HRNet weights, whichever of torch's and MMEngine's ways of loading calls this.
+
+        Raises:
+            ValueError: The weights have attention, and not where this network has it.
+        """
+        ours = {prefix + key for key in self.state_dict() if '.ca.' in key and not key.endswith('num_batches_tracked')}
+        theirs = {
+            key
+            for key in state_dict
+            if key.startswith(prefix) and '.ca.' in key and not key.endswith('num_batches_tracked')
+        }
+        if not theirs:
+            self._complete_stock_weights(state_dict, prefix)
+        elif theirs != ours:
+            raise ValueError(
+                f'weights whose attention is not where ca_stages and ca_cfg put it: {_few(ours - theirs)} lacking, '
+                f'{_few(theirs - ours)} too many; give the ca_stages and ca_cfg that they were trained with'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _complete_stock_weights(self, state_dict: dict, prefix: str) -> None:
+        """Adds attention to the blocks that a stock state dict has, as ``warm_start`` says."""
+        num_attention = 0
+        for name, block in blocks_with_attention(self):
+            if f'{prefix}{name}conv1.weight' not in state_dict:
+                continue
+            if self.warm_start == 'identity':
+                start_as_identity(block, prefix + name, state_dict)
+            else:
+                state_dict.update({f'{prefix}{name}ca.{key}': value for key, value in block.ca.state_dict().items()})
+            num_attention += len(block.ca)
+        if num_attention:
+            start = 'as identity' if self.warm_start == 'identity' else 'from their own initial weights'
+            print_log(f'stock HRNet weights: {num_attention} attention modules start {start}', logger='current')
+
+
+def _few(keys: set[str]) -> str:
+    """Names a few of many keys."""
+    few = sorted(keys)[:2]
+    return ', '.join(few) + (f' and {len(keys) - len(few)} more' if len(keys) > len(few) else '') if keys else 'none'

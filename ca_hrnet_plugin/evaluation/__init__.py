@@ -1,0 +1,16 @@
+from .crowd_coco_metric import CrowdCocoMetric
+from .crowd_index import crowd_index
+from .paired_bootstrap import Interval, paired_bootstrap
+from .split_eval import AREAS, Split, SplitEval, evaluate_results, level_splits
+
+__all__ = [
+    'AREAS',
+    'CrowdCocoMetric',
+    'Interval',
+    'Split',
+    'SplitEval',
+    'crowd_index',
+    'evaluate_results',
+    'level_splits',
+    'paired_bootstrap',
+]

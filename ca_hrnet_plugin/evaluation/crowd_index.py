@@ -1,0 +1,53 @@
+"""How crowded an image is, by CrowdPose's measure: Li et al., CVPR 2019 (https://arxiv.org/abs/1812.00324)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+MIN_LABELLED = 6
+
+
+def crowd_index(annotations: Sequence[dict]) -> float:
+    """The crowd index of an image: how many joints of others a person's box holds, per joint of their own.
+
+    It is the mean over the people of (labelled joints of others inside the person's box) / (the person's own labelled
+    joints). Regions marked ``iscrowd`` and people with 5 labelled joints or fewer take no part: they are not in the
+    mean, and their joints are nobody's "others". A joint is labelled if its v is 1 or 2; one on the edge of a box is
+    inside. CrowdPose publishes the value with each image, rounded to two decimals.
+
+    Args:
+        annotations (Sequence[dict]): All COCO annotations of one image: ``keypoints`` [x1, y1, v1, ...], of any number
+            of joints, ``bbox`` [x, y, w, h], both in pixels of the image, and ``iscrowd`` where there is one.
+
+    Returns:
+        float: 0 for an image in which nobody intrudes on anybody, with no upper bound. 0 for no annotations.
+
+    Raises:
+        ValueError: The annotations are of several images.
+    """
+    image_ids = {annotation['image_id'] for annotation in annotations if 'image_id' in annotation}
+    if len(image_ids) > 1:
+        raise ValueError(f'crowd_index of annotations of images {sorted(image_ids)}: give those of one image')
+    people = []
+    for annotation in annotations:
+        joints = labelled_joints(annotation)
+        if not annotation.get('iscrowd') and len(joints) >= MIN_LABELLED:
+            people.append((joints, annotation['bbox']))
+
+    ratios = []
+    for index, (joints, bbox) in enumerate(people):
+        others = [joints for other, (joints, _) in enumerate(people) if other != index]
+        ratios.append(sum(_num_inside(joints, bbox) for joints in others) / len(joints))
+    return float(np.mean(ratios)) if ratios else 0.0
+
+
+def labelled_joints(annotation: dict) -> np.ndarray:
+    """The joints (x, y, v) of a COCO annotation that have v of 1 or 2, (N, 3)."""
+    joints = np.reshape(annotation.get('keypoints', []), (-1, 3))
+    return joints[joints[:, 2] > 0]
+
+
+def _num_inside(joints: np.ndarray, bbox: Sequence[float]) -> int:
+    left, top, width, height = bbox
+    x, y = joints[:, 0], joints[:, 1]
+    return np.count_nonzero((left <= x) & (x <= left + width) & (top <= y) & (y <= top + height))

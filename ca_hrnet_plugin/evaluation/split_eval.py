@@ -1,0 +1,292 @@
+"""COCO's keypoint evaluation by splits: its own area ranges, and levels of crowding, occlusion and overlap."""
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmpose.structures.bbox import bbox_overlaps, bbox_xywh2xyxy
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval, Params
+
+from .crowd_index import crowd_index, labelled_joints
+
+# Each level begins at its edge and ends before the next one's; the last has no end.
+CROWD_LEVELS = dict(easy=0, medium=0.1, hard=0.8)
+OCCLUSION_LEVELS = dict(low=0, medium=0.1, high=0.5)
+OVERLAP_LEVELS = dict(low=0, medium=0.1, high=0.5)
+
+# A detection whose OKS with everybody is lower lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
+# https://arxiv.org/abs/1707.05388).
+BACKGROUND_OKS = 0.1
+
+
+class Split(NamedTuple):
+    """The instances whose measure is from ``low`` to below ``high``, such as COCO's large ones."""
+
+    measure: str
+    name: str
+    low: float
+    high: float
+
+
+AREAS = tuple(
+    Split('area', name, low, high)
+    for name, (low, high) in zip(Params('keypoints').areaRngLbl, Params('keypoints').areaRng, strict=True)
+)
+_ALL, _MEDIUM, _LARGE = AREAS
+# The ten numbers under CocoMetric's names: of precision or recall, at which OKS threshold, on which area range.
+_COCO_FIGURES = {
+    'AP': ('precision', None, _ALL),
+    'AP .5': ('precision', 0.5, _ALL),
+    'AP .75': ('precision', 0.75, _ALL),
+    'AP (M)': ('precision', None, _MEDIUM),
+    'AP (L)': ('precision', None, _LARGE),
+    'AR': ('recall', None, _ALL),
+    'AR .5': ('recall', 0.5, _ALL),
+    'AR .75': ('recall', 0.75, _ALL),
+    'AR (M)': ('recall', None, _MEDIUM),
+    'AR (L)': ('recall', None, _LARGE),
+}
+
+
+def level_splits(
+    crowd_levels: Mapping[str, float] = CROWD_LEVELS,
+    occlusion_levels: Mapping[str, float] = OCCLUSION_LEVELS,
+    overlap_levels: Mapping[str, float] = OVERLAP_LEVELS,
+) -> list[Split]:
+    """The splits of levels given by name and lower edge; :class:`CrowdCocoMetric` says what each measures.
+
+    Raises:
+        ValueError: The edges of a measure do not ascend.
+    """
+    splits = []
+    for measure, levels in dict(crowd=crowd_levels, occlusion=occlusion_levels, overlap=overlap_levels).items():
+        for name, (low, high) in zip(levels, pairwise([*levels.values(), np.inf]), strict=True):
+            if low >= high:
+                raise ValueError(f'{measure}_levels={dict(levels)}: give each level a higher edge than the one before')
+            splits.append(Split(measure, name, low, high))
+    return splits
+
+
+class SplitEval(COCOeval):
+    """COCOeval with splits in the place of area ranges, so that one matching of OKS serves them all.
+
+    Instances out of a split are ignored, as COCOeval ignores those out of an area range: a detection matched to one
+    is neither right nor wrong. A detection matched to nobody is
+
+    - of a crowd level, where its image is: an image out of the level is left out altogether,
+    - of an occlusion or overlap level, where the person is on whom it lies, the one of the highest OKS: it is wrong in
+      that person's level and ignored in the others, as COCOeval ignores an unmatched detection whose own area is out
+      of range. On nobody (OKS below 0.1 with everybody) it has no level, and is wrong in each, as KITTI and Caltech
+      count them by occlusion,
+    - of an area range, where COCOeval has it.
+
+    For what lies on nobody, a level of few instances reads lower than a larger one: compare results within a level
+    rather than levels with each other.
+
+    Args:
+        coco_gt (COCO): The annotations.
+        coco_dt (COCO): The detections, ``coco_gt.loadRes(...)``.
+        splits (Sequence[Split]): What to evaluate, of :data:`AREAS` and :func:`level_splits`.
+        iou_type (str): ``'keypoints'``, or ``'keypoints_crowd'`` as MMPose's CrowdPose configs have it.
+        sigmas (np.ndarray, optional): The falloff of each keypoint, (K,); COCO's 17 by default.
+        use_area (bool): Whether OKS takes the annotated area; otherwise 0.53 of the box.
+    """
+
+    def __init__(
+        self,
+        coco_gt: COCO,
+        coco_dt: COCO,
+        splits: Sequence[Split],
+        iou_type: str = 'keypoints',
+        sigmas: np.ndarray | None = None,
+        use_area: bool = True,
+    ):
+        super().__init__(coco_gt, coco_dt, iou_type, sigmas, use_area)
+        self.params.areaRng = list(splits)
+        self.params.areaRngLbl = [f'{split.measure} {split.name}' for split in splits]
+        # Of an image for crowd, of an instance for the other two.
+        self._values = dict(crowd={}, occlusion={}, overlap={})
+        for image_id in self.params.imgIds:
+            annotations = coco_gt.loadAnns(coco_gt.getAnnIds(imgIds=[image_id]))
+            self._values['crowd'][image_id] = crowd_index(annotations)
+            for annotation, overlap in zip(annotations, _overlaps(annotations), strict=True):
+                self._values['occlusion'][annotation['id']] = _occlusion(annotation)
+                self._values['overlap'][annotation['id']] = overlap
+
+    def run(self) -> 'SplitEval':
+        """Evaluates and accumulates, without COCOeval's prints."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.evaluate()
+            self.accumulate()
+        return self
+
+    def figures(self) -> dict[str, float]:
+        """What :func:`summarize` gives, and ``'instances (MEASURE LEVEL)'``, the number of instances of each level."""
+        figures = summarize(self.params, self.eval['precision'], self.eval['recall'])
+        for index, split in enumerate(self.params.areaRng):
+            if split.measure != 'area':
+                evaluated = [result for result in self.eval_images[:, index].flat if result is not None]
+                num_instances = sum(int(np.count_nonzero(result['gtIgnore'] == 0)) for result in evaluated)
+                figures[f'instances ({split.measure} {split.name})'] = num_instances
+        return figures
+
+    @property
+    def eval_images(self) -> np.ndarray:
+        """COCOeval's ``evalImgs``, (categories, splits, images), each a dict or None."""
+        return np.array(self.evalImgs, dtype=object).reshape(-1, len(self.params.areaRng), len(self.params.imgIds))
+
+    def evaluateImg(self, imgId, catId, aRng: Split, maxDet):  # noqa: N802, N803
+        """COCOeval's matching on one image, for one split."""
+        if aRng.measure == 'area':
+            return super().evaluateImg(imgId, catId, [aRng.low, aRng.high], maxDet)
+        values = self._values[aRng.measure]
+        whole_range = [_ALL.low, _ALL.high]
+        if aRng.measure == 'crowd':
+            inside = aRng.low <= values[imgId] < aRng.high
+            return super().evaluateImg(imgId, catId, whole_range, maxDet) if inside else None
+
+        gts = self._gts[imgId, catId]
+        outside = np.array([not aRng.low <= values[gt['id']] < aRng.high for gt in gts], dtype=bool)
+        self._gts[imgId, catId] = [dict(gt, ignore=gt['ignore'] or out) for gt, out in zip(gts, outside, strict=True)]
+        result = super().evaluateImg(imgId, catId, whole_range, maxDet)
+        self._gts[imgId, catId] = gts
+
+        oks = self.ious[imgId, catId]  # of detections by descending score, as in the result, and instances
+        if len(oks):
+            oks = np.where([gt['ignore'] for gt in gts], 0, oks)
+            lies_outside = outside[oks.argmax(axis=1)] & (oks.max(axis=1) >= BACKGROUND_OKS)
+            result['dtIgnore'] |= (result['dtMatches'] < 0) & lies_outside
+        return result
+
+
+def summarize(params: Params, precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
+    """The figures of a :class:`SplitEval`, -1 where a split has no instance.
+
+    Args:
+        params (Params): Those of the evaluation.
+        precision (np.ndarray): Precision, (OKS thresholds, recall thresholds, categories, splits, 1).
+        recall (np.ndarray): Recall, (OKS thresholds, categories, splits, 1).
+
+    Returns:
+        dict[str, float]: COCO's ten numbers under the names they have in MMPose's CocoMetric, where COCO's area ranges
+        are among the splits; then ``'AP (MEASURE LEVEL)'`` and ``'AR (MEASURE LEVEL)'`` of each level.
+    """
+    curves = dict(precision=precision, recall=recall)
+
+    def mean(curve: str, oks_thr: float | None, split: Split) -> float:
+        values = curves[curve][..., params.areaRng.index(split), 0]
+        values = values if oks_thr is None else values[params.iouThrs == oks_thr]
+        values = values[values > -1]
+        return float(np.mean(values)) if values.size else -1.0
+
+    figures = {}
+    if set(AREAS) <= set(params.areaRng):
+        figures.update((name, mean(*figure)) for name, figure in _COCO_FIGURES.items())
+    for split in params.areaRng:
+        if split.measure != 'area':
+            figures[f'AP ({split.measure} {split.name})'] = mean('precision', None, split)
+            figures[f'AR ({split.measure} {split.name})'] = mean('recall', None, split)
+    return figures
+
+
+def evaluate_results(
+    ann_file: str | Path,
+    results: str | Path | Sequence[dict],
+    splits: Sequence[Split] = (*AREAS, *level_splits()),
+    iou_type: str = 'keypoints',
+    sigmas: Sequence[float] | None = None,
+    use_area: bool = True,
+) -> SplitEval:
+    """Evaluates a COCO keypoint result file, as ``CocoMetric`` leaves it under its ``outfile_prefix``.
+
+    Args:
+        ann_file (str | Path): COCO annotations.
+        results (str | Path | Sequence[dict]): The result file, or what is in it.
+        splits (Sequence[Split]): COCO's area ranges and the default levels by default.
+        iou_type (str): As for :class:`SplitEval`.
+        sigmas (Sequence[float], optional): As for :class:`SplitEval`.
+        use_area (bool): As for :class:`SplitEval`.
+
+    Returns:
+        SplitEval: It has run: ask it for its ``figures()``, or hand it to :func:`paired_bootstrap`.
+
+    Raises:
+        ValueError: There are no detections, or they are not of these images or keypoints; or an annotation has not as
+            many keypoints as there are sigmas, or no area where ``use_area`` is set.
+    """
+    if isinstance(results, str | Path):
+        name, detections = results, _read_json(results)
+    else:
+        name, detections = 'results', [dict(detection) for detection in results]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco_gt = COCO(str(ann_file))
+    sigmas = COCOeval().sigmas if sigmas is None else np.array(sigmas)
+    _check_annotations(coco_gt, ann_file, len(sigmas), use_area)
+    _check_detections(detections, name, coco_gt, ann_file, len(sigmas))
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco_dt = coco_gt.loadRes(detections)
+    return SplitEval(coco_gt, coco_dt, splits, iou_type, sigmas, use_area).run()
+
+
+def _check_annotations(coco_gt: COCO, ann_file: str | Path, num_keypoints: int, use_area: bool) -> None:
+    for annotation in coco_gt.anns.values():
+        where = f'annotation {annotation["id"]} of {ann_file}'
+        if use_area and 'area' not in annotation:
+            raise ValueError(f'{where} has no area: give use_area=False')
+        if len(annotation.get('keypoints', ())) != 3 * num_keypoints:
+            raise ValueError(
+                f'{where} has {len(annotation.get("keypoints", ())) // 3} keypoints, for {num_keypoints} sigmas: '
+                'give keypoint annotations, and the sigmas of their data set'
+            )
+
+
+def _check_detections(
+    detections: list, name: str | Path, coco_gt: COCO, ann_file: str | Path, num_keypoints: int
+) -> None:
+    if not isinstance(detections, list) or not detections:
+        raise ValueError(f'{name} holds no detections: give a COCO keypoint result, a list of dicts')
+    for detection in detections:
+        lacking = {'image_id', 'category_id', 'keypoints', 'score'} - set(detection)
+        if lacking:
+            raise ValueError(f'{name} is no COCO keypoint result: a detection has no {", ".join(sorted(lacking))}')
+        if detection['image_id'] not in coco_gt.imgs:
+            raise ValueError(
+                f'{name} is of another data set: its image {detection["image_id"]} is not in {ann_file}; '
+                'give the annotation file that it was made with'
+            )
+        if len(detection['keypoints']) != 3 * num_keypoints:
+            raise ValueError(
+                f'{name} has a detection of {len(detection["keypoints"]) // 3} keypoints, and {ann_file} '
+                f'{num_keypoints}: give the annotation file that it was made with'
+            )
+
+
+def _read_json(path: str | Path):
+    try:
+        return json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is not JSON ({error}): give a COCO keypoint result') from error
+
+
+def _occlusion(annotation: dict) -> float:
+    """The share of labelled joints with v=1; NaN, which is in no level, where no joint is labelled."""
+    joints = labelled_joints(annotation)
+    return float(np.mean(joints[:, 2] == 1)) if len(joints) else np.nan
+
+
+def _overlaps(annotations: Sequence[dict]) -> np.ndarray:
+    """The box IoU of each instance of an image with its nearest neighbour, (N,), ``iscrowd`` regions being nobody's."""
+    if not annotations:
+        return np.zeros(0)
+    boxes = torch.from_numpy(bbox_xywh2xyxy(np.array([annotation['bbox'] for annotation in annotations], dtype=float)))
+    ious = bbox_overlaps(boxes, boxes).numpy()
+    np.fill_diagonal(ious, 0)
+    ious[:, [bool(annotation.get('iscrowd')) for annotation in annotations]] = 0
+    return ious.max(axis=1)

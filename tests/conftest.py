@@ -1,0 +1,33 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ca_hrnet_plugin  # noqa: F401  before any test module: beside mmcv-lite, mmpose.models is importable after it alone
+
+
+@pytest.fixture(scope='session')
+def data_root() -> Path:
+    """The folder of real data sets that ``CA_HRNET_DATA`` names."""
+    root = os.environ.get('CA_HRNET_DATA')
+    if not root or not Path(root, 'coco/annotations').is_dir():
+        pytest.skip('needs real COCO images: set CA_HRNET_DATA to the folder that holds coco/')
+    return Path(root).resolve()
+
+
+@pytest.fixture
+def mim(tmp_path):
+    """Runs ``mim`` in an empty folder, as a user does, and returns the finished process."""
+
+    def run(*arguments, **environment) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, '-m', 'mim', *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHONWARNINGS': 'ignore', **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    return run

@@ -1,0 +1,175 @@
+import copy
+import multiprocessing
+import socket
+
+import numpy as np
+import pytest
+import torch.distributed
+from mmpose.datasets import CocoDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import METRICS
+from random_people import make_annotations, make_detections
+
+import ca_hrnet_plugin  # noqa: F401
+from ca_hrnet_plugin.evaluation import evaluate_results
+
+TEN = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)']
+LEVELS = [
+    f'{measure} {name}'
+    for measure, names in dict(
+        crowd=['easy', 'medium', 'hard'], occlusion=['low', 'medium', 'high'], overlap=['low', 'medium', 'high']
+    ).items()
+    for name in names
+]
+
+
+@pytest.fixture
+def dataset():
+    return make_annotations(30, 4, np.random.default_rng(5))
+
+
+@pytest.fixture
+def ann_file(dataset, write_json):
+    return write_json('gt.json', dataset)
+
+
+def data_samples(dataset, boxes):
+    """What a top-down model hands to a metric, for ``boxes`` of ``'detector'`` or ``'gt'``."""
+    annotations = {image['id']: [] for image in dataset['images']}
+    for annotation in dataset['annotations']:
+        annotations[annotation['image_id']].append(annotation)
+    samples = []
+    for index, found in enumerate(make_detections(dataset, 0.08, 1, np.random.default_rng(6))):
+        joints = np.reshape(found['keypoints'], (1, 17, 3))
+        samples.append(
+            dict(
+                id=index,
+                img_id=found['image_id'],
+                category_id=1,
+                ori_shape=(480, 640),
+                crowd_index=0.5,
+                raw_ann_info=annotations.pop(found['image_id'], []),  # once
+                pred_instances=dict(keypoints=joints[..., :2], keypoint_scores=joints[..., 2]),
+                gt_instances=dict(
+                    bbox_scales=np.full((1, 2), 100.0),
+                    bbox_scores=np.array([found['score'] if boxes == 'detector' else 1.0]),
+                ),
+            )
+        )
+    return samples
+
+
+def metric_of(kind, dataset, **kwargs):
+    metric = METRICS.build(dict(type=kind, **kwargs))
+    metric.dataset_meta = dict(parse_pose_metainfo(CocoDataset.METAINFO), CLASSES=dataset['categories'])
+    return metric
+
+
+def figures_of(kind, dataset, samples, **kwargs):
+    metric = metric_of(kind, dataset, **kwargs)
+    metric.process({}, copy.deepcopy(samples))
+    return metric.evaluate(len(samples))
+
+
+@pytest.mark.parametrize('boxes', ['detector', 'gt'])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(),
+        dict(score_mode='bbox', nms_mode='soft_oks_nms', prefix='mine'),
+        dict(use_area=False, iou_type='keypoints_crowd'),
+    ],
+    ids=['coco', 'other arguments', 'crowdpose'],
+)
+def test_every_figure_of_coco_metric_stays_and_the_levels_come_after(dataset, ann_file, boxes, arguments):
+    samples = data_samples(dataset, boxes)
+    stock = figures_of('CocoMetric', dataset, samples, ann_file=ann_file, **arguments)
+    ours = figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file, **arguments)
+
+    assert list(ours)[: len(stock)] == list(stock)
+    assert {name: ours[name] for name in stock} == stock
+    prefix = arguments.get('prefix', 'coco')
+    assert set(ours) - set(stock) == {
+        f'{prefix}/{figure} ({level})' for figure in ('AP', 'AR', 'instances') for level in LEVELS
+    }
+
+
+@pytest.mark.parametrize('iou_type', ['keypoints', 'keypoints_crowd'])
+def test_a_level_of_everybody_is_coco_metric(dataset, ann_file, iou_type):
+    everybody = dict(all=0)
+    figures = figures_of(
+        'CrowdCocoMetric',
+        dataset,
+        data_samples(dataset, 'detector'),
+        ann_file=ann_file,
+        iou_type=iou_type,
+        crowd_levels=everybody,
+        occlusion_levels=everybody,
+        overlap_levels=everybody,
+    )
+
+    for measure in ('crowd', 'occlusion', 'overlap'):
+        assert figures[f'coco/AP ({measure} all)'] == pytest.approx(figures['coco/AP'], abs=1e-12)
+        assert figures[f'coco/AR ({measure} all)'] == pytest.approx(figures['coco/AR'], abs=1e-12)
+
+
+def test_annotations_can_come_from_the_data_set_instead_of_a_file(dataset, ann_file):
+    # Only annotated images with a detection are known then.
+    found = {sample['img_id'] for sample in data_samples(dataset, 'gt')}
+    dataset['images'] = [image for image in dataset['images'] if image['id'] in found]
+    dataset['annotations'] = [ann for ann in dataset['annotations'] if ann['image_id'] in found]
+    samples = data_samples(dataset, 'gt')
+
+    from_samples = figures_of('CrowdCocoMetric', dataset, samples)
+    assert from_samples == figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file)
+
+
+def test_the_result_file_gives_the_same_figures_later(dataset, ann_file, tmp_path):
+    outfile_prefix = f'{tmp_path}/results'
+    samples = data_samples(dataset, 'detector')
+    figures = figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file, outfile_prefix=outfile_prefix)
+
+    later = evaluate_results(ann_file, f'{outfile_prefix}.keypoints.json').figures()
+    assert {f'coco/{name}': value for name, value in later.items()} == pytest.approx(figures, abs=1e-12)
+    assert list(later)[:10] == TEN
+
+
+def test_evaluating_twice_gives_the_same_figures(dataset, ann_file):
+    metric = metric_of('CrowdCocoMetric', dataset, ann_file=ann_file)
+    samples = data_samples(dataset, 'detector')
+    both = []
+    for _ in range(2):
+        metric.process({}, copy.deepcopy(samples))
+        both.append(metric.evaluate(len(samples)))
+
+    assert both[0] == both[1]
+
+
+def _evaluate_a_share(rank, port, dataset, ann_file, samples, figures):
+    torch.distributed.init_process_group('gloo', f'tcp://localhost:{port}', rank=rank, world_size=2)
+    metric = metric_of('CrowdCocoMetric', dataset, ann_file=ann_file)
+    for sample in samples[rank::2]:
+        metric.process({}, [sample])
+    figures.put(metric.evaluate(len(samples)))
+    torch.distributed.barrier()
+
+
+def test_two_processes_find_what_one_finds(dataset, ann_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MMEngine collects in the current folder
+    samples = data_samples(dataset, 'detector')
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context('fork')
+    figures = context.Queue()
+    ranks = [
+        context.Process(target=_evaluate_a_share, args=(rank, port, dataset, ann_file, samples, figures), daemon=True)
+        for rank in range(2)
+    ]
+    for rank in ranks:
+        rank.start()
+    both = [figures.get(timeout=60) for _ in ranks]
+    for rank in ranks:
+        rank.join(timeout=60)
+
+    assert both[0] == both[1] == figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file)

@@ -1,0 +1,87 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ca_hrnet_plugin.evaluation import crowd_index
+
+
+def person(joints, bbox, **more):
+    """An annotation with the given labelled joints (x, y), and one that is not labelled."""
+    keypoints = [value for x, y in joints for value in (x, y, 2)]
+    return dict(image_id=1, keypoints=[*keypoints, 0, 0, 0], bbox=bbox, iscrowd=0, **more)
+
+
+def test_half_of_ones_own_joints_from_others_and_none_for_the_other_person_is_a_quarter():
+    # The left person's box holds 3 of the right one's 6 joints, and the right one's box none of the left one's 6.
+    left = person([(x, 5) for x in range(6)], [0, 0, 12, 10])
+    right = person([(x, 5) for x in (10, 11, 12, 13, 14, 15)], [10, 0, 10, 10])
+
+    assert crowd_index([left, right]) == pytest.approx((3 / 6 + 0 / 6) / 2)
+
+
+def test_joints_on_every_edge_of_the_box_are_inside():
+    corners = [(0, 0), (10, 0), (0, 10), (10, 10)]
+    outside = [(-0.01, 5), (5, 10.01)]
+    inner = person([(x, 5) for x in range(2, 9)], [0, 0, 10, 10])
+    outer = person(corners + outside, [100, 100, 10, 10])
+
+    assert crowd_index([inner, outer]) == pytest.approx((4 / 7 + 0) / 2)
+
+
+def test_a_person_amid_many_can_exceed_one():
+    people = [person([(x, 5) for x in range(6)], [0, 0, 10, 10]) for _ in range(4)]
+
+    assert crowd_index(people) == 3
+
+
+@pytest.mark.parametrize('num_labelled', [0, 1, 5])
+def test_people_with_five_labelled_joints_or_fewer_take_no_part(num_labelled):
+    people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
+    sketchy = person([(x, 5) for x in range(num_labelled)], [0, 0, 10, 10])
+
+    assert crowd_index([*people, sketchy]) == crowd_index(people) == 1
+
+
+def test_crowd_regions_take_no_part():
+    people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
+    region = dict(people[0], iscrowd=1)
+
+    assert crowd_index([*people, region]) == 1
+
+
+@pytest.mark.parametrize('annotations', [[], [dict(bbox=[0, 0, 1, 1], iscrowd=0)]])
+def test_nobody_labelled_is_no_crowd(annotations):
+    assert crowd_index(annotations) == 0.0
+
+
+def test_moving_and_scaling_the_image_changes_nothing(seed=0):
+    rng = np.random.default_rng(seed)
+    people = [
+        (rng.integers(0, 100, (14, 2)), np.concatenate([rng.integers(0, 50, 2), rng.integers(20, 60, 2)]))
+        for _ in range(5)
+    ]
+    index = crowd_index([person(joints, bbox) for joints, bbox in people])
+    moved = [person(4 * joints + 8, 4 * bbox + [8, 8, 0, 0]) for joints, bbox in people]
+
+    assert index > 0
+    assert crowd_index(moved) == pytest.approx(index)
+
+
+def test_annotations_of_two_images_are_refused_by_name():
+    people = [person([(0, 0)] * 6, [0, 0, 1, 1]), dict(person([(0, 0)] * 6, [0, 0, 1, 1]), image_id=7)]
+
+    with pytest.raises(ValueError, match=r'images \[1, 7\]'):
+        crowd_index(people)
+
+
+def test_crowdpose_publishes_the_same_values():
+    ann_file = Path(os.environ.get('CA_HRNET_DATA', ''), 'crowdpose/annotations/test_crowdpose.json')
+    if 'CA_HRNET_DATA' not in os.environ or not ann_file.is_file():
+        pytest.skip('CA_HRNET_DATA names no folder with CrowdPose annotations')
+    dataset = json.loads(ann_file.read_text())
+    for image in dataset['images']:
+        annotations = [ann for ann in dataset['annotations'] if ann['image_id'] == image['id']]
+        assert round(crowd_index(annotations), 2) == image['crowdIndex']

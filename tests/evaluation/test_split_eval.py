@@ -1,0 +1,253 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_people import make_annotations, make_detections
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval
+
+from ca_hrnet_plugin.evaluation import AREAS, evaluate_results, level_splits
+
+ONE_LEVEL = level_splits(dict(all=0), dict(all=0), dict(all=0))
+
+
+def coco_eval(ann_file, detections, image_ids=None):
+    """The ten numbers from xtcocotools alone."""
+    coco = COCO(ann_file)
+    evaluation = COCOeval(coco, coco.loadRes([dict(detection) for detection in detections]), 'keypoints')
+    if image_ids is not None:
+        evaluation.params.imgIds = image_ids
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats
+
+
+def instance(left, v=2, num_labelled=17, image_id=1, **more):
+    """A person of 100x100 pixels at x=``left``, joints in two rows, the first ``num_labelled`` of them with v=``v``."""
+    keypoints = np.array([(left + 5 * joint, 20 + 50 * (joint % 2), v) for joint in range(17)])
+    keypoints[num_labelled:] = 0
+    return dict(
+        image_id=image_id,
+        category_id=1,
+        bbox=[left, 0, 100, 100],
+        area=6000,
+        keypoints=keypoints.ravel().tolist(),
+        num_keypoints=num_labelled,
+        iscrowd=0,
+        **more,
+    )
+
+
+def detection(person, score, num_right=17):
+    """A detection with the first ``num_right`` joints in place and the others far off: its OKS is num_right / 17."""
+    keypoints = np.reshape(person['keypoints'], (17, 3)).copy()
+    keypoints[num_right:, :2] += 10_000
+    keypoints[:, 2] = 1
+    return dict(image_id=person['image_id'], category_id=1, keypoints=keypoints.ravel().tolist(), score=score)
+
+
+@pytest.fixture
+def evaluate(write_json):
+    def evaluate(people, detections, **kwargs):
+        dataset = dict(
+            images=[dict(id=image_id, width=5000, height=200) for image_id in (1, 2)],
+            annotations=[dict(person, id=index + 1) for index, person in enumerate(people)],
+            categories=[dict(id=1, name='person')],
+        )
+        return evaluate_results(write_json('gt.json', dataset), detections, **kwargs).figures()
+
+    return evaluate
+
+
+@pytest.fixture(params=['synthetic', 'real'])
+def scene(request, write_json):
+    """An annotation file and detections: crowd regions, unlabelled people and background among them."""
+    rng = np.random.default_rng(3)
+    if request.param == 'synthetic':
+        dataset = make_annotations(150, 4, rng)
+    else:
+        ann_file = Path(os.environ.get('CA_HRNET_DATA', ''), 'coco/annotations/person_keypoints_train2017.json')
+        if 'CA_HRNET_DATA' not in os.environ or not ann_file.is_file():
+            pytest.skip('CA_HRNET_DATA names no folder with COCO annotations')
+        dataset = json.loads(ann_file.read_text())
+    return write_json('gt.json', dataset), make_detections(dataset, 0.08, 1, rng)
+
+
+def test_the_ten_numbers_are_those_of_coco_eval(scene):
+    figures = evaluate_results(*scene).figures()
+
+    assert list(figures.values())[:10] == pytest.approx(coco_eval(*scene), abs=1e-12)
+
+
+@pytest.mark.parametrize('measure', ['crowd', 'occlusion', 'overlap'])
+def test_a_level_with_every_instance_in_it_is_coco_eval(scene, measure):
+    figures = evaluate_results(*scene, splits=ONE_LEVEL).figures()
+    stats = coco_eval(*scene)
+
+    assert figures[f'AP ({measure} all)'] == pytest.approx(stats[0], abs=1e-12)
+    assert figures[f'AR ({measure} all)'] == pytest.approx(stats[5], abs=1e-12)
+
+
+def test_a_crowd_level_is_coco_eval_on_the_images_of_the_level(write_json):
+    rng = np.random.default_rng(4)
+    dataset = make_annotations(100, 4, rng)
+    scene = write_json('gt.json', dataset), make_detections(dataset, 0.08, 1, rng)
+    evaluation = evaluate_results(*scene)
+    coco = COCO(scene[0])
+    # The levels are told from one another by an index of this test's own.
+    for name, low, high in (('easy', 0, 0.1), ('medium', 0.1, 0.8), ('hard', 0.8, np.inf)):
+        image_ids = [
+            image_id for image_id in coco.imgs if low <= brute_force_crowd_index(coco.imgToAnns[image_id]) < high
+        ]
+        assert 0 < len(image_ids) < 100
+        stats = coco_eval(*scene, image_ids)
+        assert evaluation.figures()[f'AP (crowd {name})'] == pytest.approx(stats[0], abs=1e-12)
+        assert evaluation.figures()[f'AR (crowd {name})'] == pytest.approx(stats[5], abs=1e-12)
+
+
+def brute_force_crowd_index(annotations):
+    people = []
+    for annotation in annotations:
+        joints = [(x, y) for x, y, v in zip(*[iter(annotation['keypoints'])] * 3, strict=True) if v]
+        if len(joints) > 5 and not annotation['iscrowd']:
+            people.append((joints, annotation['bbox']))
+    total = 0
+    for joints, (x0, y0, w, h) in people:
+        inside = [
+            x0 <= x <= x0 + w and y0 <= y <= y0 + h for others, _ in people if others != joints for x, y in others
+        ]
+        total += sum(inside) / len(joints) / len(people)
+    return total
+
+
+@pytest.mark.parametrize('measure', ['crowd', 'occlusion', 'overlap'])
+def test_levels_share_out_the_instances(scene, measure):
+    figures = evaluate_results(*scene, splits=[*level_splits(), *ONE_LEVEL]).figures()
+    names = dict(crowd=['easy', 'medium', 'hard']).get(measure, ['low', 'medium', 'high'])
+
+    total = sum(figures[f'instances ({measure} {name})'] for name in names)
+    assert total == figures[f'instances ({measure} all)'] > 0
+
+
+def test_people_out_of_a_level_are_ignored_however_badly_they_are_found(evaluate):
+    visible, hidden = instance(0, v=2), instance(1000, v=1)
+    # OKS 12/17 = 0.706 passes 0.5 to 0.7: 5 of 10 thresholds.
+    figures = evaluate([visible, hidden], [detection(visible, 0.8), detection(hidden, 0.9, num_right=12)])
+
+    assert figures['AP (occlusion low)'] == pytest.approx(1)
+    assert figures['AR (occlusion low)'] == 1
+    assert figures['AP (occlusion high)'] == pytest.approx(0.5)
+    assert figures['AR (occlusion high)'] == pytest.approx(0.5)
+    # One figure for both: right first at 5 thresholds; at the others one is wrong, then one right of two people.
+    assert figures['AP'] == pytest.approx((5 * 1 + 5 * 0.5 * 51 / 101) / 10)
+
+
+def test_a_detection_of_nobody_is_wrong_in_each_occlusion_level(evaluate):
+    visible, hidden, nobody = instance(0, v=2), instance(1000, v=1), instance(3000)
+    detections = [detection(visible, 0.8), detection(hidden, 0.7), detection(nobody, 0.9)]
+    figures = evaluate([visible, hidden], detections)
+
+    assert figures['AP (occlusion low)'] == pytest.approx(1 / 2)
+    assert figures['AP (occlusion high)'] == pytest.approx(1 / 2)
+    assert figures['AP'] == pytest.approx(2 / 3)
+
+
+def test_a_detection_of_nobody_counts_in_the_crowd_level_of_its_image_alone(evaluate):
+    alone, pair = instance(0), [instance(0, image_id=2), instance(10, image_id=2)]
+    detections = [detection(person, 0.8) for person in (alone, *pair)]
+    nobody = detection(instance(3000, image_id=2), 0.9)
+    figures = evaluate([alone, *pair], [*detections, nobody])
+
+    assert figures['AP (crowd easy)'] == pytest.approx(1)
+    # Each stands among all of the other's joints: crowd index 1 or a little below.
+    assert figures['AP (crowd hard)'] == pytest.approx(2 / 3)
+    assert (figures['instances (crowd easy)'], figures['instances (crowd hard)']) == (1, 2)
+
+
+def test_overlap_is_the_box_iou_with_the_nearest_neighbour_and_regions_are_no_neighbours(evaluate):
+    # IoU: 50/150 of the first two; 98/102 of the last two, the second of which is a crowd region.
+    people = [instance(0), instance(50), instance(1000), dict(instance(1002), iscrowd=1)]
+    edges = dict(alone=0, third=0.33, more=0.34)
+    figures = evaluate(people, [detection(people[0], 0.9)], splits=level_splits(overlap_levels=edges))
+
+    assert [figures[f'instances (overlap {name})'] for name in edges] == [1, 2, 0]
+    assert figures['AR (overlap third)'] == 1 / 2
+
+
+def test_a_level_without_instances_is_minus_one_and_counts_zero(evaluate):
+    person = instance(0)
+    figures = evaluate([person], [detection(person, 0.9)])
+
+    assert figures['AP (crowd hard)'] == figures['AR (occlusion high)'] == figures['AP (overlap medium)'] == -1
+    assert figures['instances (crowd hard)'] == figures['instances (occlusion high)'] == 0
+
+
+def test_a_value_on_an_edge_is_in_the_upper_level(evaluate):
+    half_hidden = instance(0, num_labelled=16)
+    half_hidden['keypoints'][2::6] = [1] * 8 + [0]
+    figures = evaluate([half_hidden], [detection(half_hidden, 0.9)])
+
+    assert figures['instances (occlusion high)'] == 1
+
+
+def test_unlabelled_people_and_regions_are_no_instances(evaluate):
+    people = [instance(0), instance(1000, num_labelled=0), dict(instance(2000), iscrowd=1)]
+    figures = evaluate(people, [detection(people[0], 0.9)], splits=ONE_LEVEL)
+
+    assert [value for name, value in figures.items() if name.startswith('instances')] == [1, 1, 1]
+
+
+def test_people_of_fourteen_keypoints_without_area_are_evaluated(evaluate):
+    person = instance(0)
+    person = dict(person, keypoints=person['keypoints'][: 14 * 3])
+    del person['area']
+    found = dict(detection(instance(0), 0.9), keypoints=person['keypoints'])
+    figures = evaluate([person], [found], sigmas=[0.05] * 14, use_area=False)
+
+    assert figures['AP'] == pytest.approx(1)
+    assert figures['AP (crowd easy)'] == pytest.approx(1)
+
+
+@pytest.mark.parametrize('edges', [dict(low=0.2, high=0.1), dict(low=0.1, high=0.1)])
+def test_edges_that_do_not_ascend_are_refused(edges):
+    with pytest.raises(ValueError, match='overlap_levels='):
+        level_splits(overlap_levels=edges)
+
+
+@pytest.mark.parametrize(
+    ('detections', 'told'),
+    [
+        ([], 'no detections'),
+        ({'image_id': 1}, 'no detections'),
+        ([dict(detection(instance(0), 0.9), image_id=77)], 'image 77 is not in'),
+        ([dict(image_id=1, category_id=1, bbox=[0, 0, 1, 1], score=1)], 'has no keypoints'),
+        ([dict(detection(instance(0), 0.9), keypoints=[0] * 42)], '14 keypoints'),
+    ],
+)
+def test_a_file_that_is_no_result_of_this_data_set_is_refused_in_one_line(evaluate, write_json, detections, told):
+    results = write_json('results.json', detections)
+    with pytest.raises(ValueError, match=told) as error:
+        evaluate([instance(0)], results)
+
+    assert 'results.json' in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_file_that_is_not_json_is_refused_by_name(evaluate, tmp_path):
+    (tmp_path / 'results.pkl').write_bytes(b'\x80\x04')
+    with pytest.raises(ValueError, match=r'results\.pkl is not JSON'):
+        evaluate([instance(0)], tmp_path / 'results.pkl')
+
+
+@pytest.mark.parametrize(('key', 'told'), [('area', 'use_area=False'), ('keypoints', '0 keypoints')])
+def test_annotations_without_what_oks_needs_are_refused(evaluate, key, told):
+    person = {name: value for name, value in instance(0).items() if name != key}
+    with pytest.raises(ValueError, match=told):
+        evaluate([person], [detection(instance(0), 0.9)])
+
+
+def test_the_area_splits_are_cocos():
+    assert [split.name for split in AREAS] == ['all', 'medium', 'large']

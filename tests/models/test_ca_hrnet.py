@@ -1,0 +1,168 @@
+import copy
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.analysis import get_model_complexity_info
+from mmengine.config import Config
+from mmpose.models.backbones.hrnet import HRNet
+from mmpose.registry import MODELS
+from torch import nn
+
+from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
+
+W32 = Config.fromfile(config_path('ca_hrnet_w32_coco_256x192')).model.backbone.extra.to_dict()
+NARROW = copy.deepcopy(W32)
+for stage, channels in (('stage2', (8, 16)), ('stage3', (8, 16, 32)), ('stage4', (8, 16, 32, 64))):
+    NARROW[stage].update(num_modules=1, num_channels=channels, num_blocks=(1,) * len(channels))
+
+
+def num_attention(module: nn.Module) -> int:
+    return sum(isinstance(child, CoordAttention) for child in module.modules())
+
+
+@pytest.mark.parametrize(
+    ('kind', 'attention', 'params', 'flops'), [(CAHRNet, 104, 28.79, 7.70), (HRNet, 0, 28.54, 7.68)]
+)
+def test_w32_costs_what_its_architecture_says(kind, attention, params, flops):
+    backbone = kind(W32)
+    backbone.eval()
+    cost = get_model_complexity_info(backbone, (3, 256, 192), show_table=False, show_arch=False)
+    assert num_attention(backbone) == attention
+    assert round(cost['params'] / 1e6, 2) == params
+    assert round(cost['flops'] / 1e9, 2) == flops
+
+
+def test_attention_sits_in_the_stages_that_are_named():
+    counts = {2: 8, 3: 48, 4: 48}
+    for stages in ((2,), (3,), (4,), (2, 4)):
+        backbone = CAHRNet(W32, ca_stages=stages)
+        for stage, count in counts.items():
+            assert num_attention(getattr(backbone, f'stage{stage}')) == (count if stage in stages else 0)
+        assert num_attention(backbone.layer1) == 0
+
+
+def test_without_stages_it_is_stock_hrnet():
+    torch.manual_seed(0)
+    ours, stock = CAHRNet(NARROW, ca_stages=()), HRNet(NARROW)
+    assert ours.state_dict().keys() == stock.state_dict().keys()
+    ours.load_state_dict(stock.state_dict())
+    x = torch.randn(1, 3, 64, 32)
+    assert torch.equal(ours(x)[0], stock(x)[0])
+
+
+def test_stock_keys_stay_and_the_others_are_attention():
+    ours, stock = CAHRNet(W32).state_dict(), HRNet(W32).state_dict()
+    assert all(ours[key].shape == value.shape for key, value in stock.items())
+    assert all('.ca.' in key for key in ours.keys() - stock.keys())
+
+
+def test_maps_an_image_to_a_quarter_of_its_size_and_trains():
+    backbone = CAHRNet(NARROW)
+    backbone.init_weights()
+    (out,) = backbone(torch.randn(2, 3, 96, 64))
+    assert out.shape == (2, 8, 24, 16)
+    out.square().mean().backward()
+    # The last module feeds the highest resolution only through its fusion layers, so all blocks are reached.
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+def test_ca_cfg_reaches_every_block():
+    backbone = CAHRNet(NARROW, ca_cfg=dict(ca_after=('norm1', 'norm2'), reduction=2))
+    blocks = [module for module in backbone.modules() if isinstance(module, CBasicBlock)]
+    assert len(blocks) == 2 + 3 + 4
+    assert all(set(block.ca) == {'norm1', 'norm2'} for block in blocks)
+    assert backbone.stage4[0].branches[3][0].ca['norm1'].conv1.out_channels == 32
+
+
+def test_modes_are_set_as_nn_module_sets_them():
+    backbone = CAHRNet(NARROW, norm_eval=True)
+    assert backbone.eval() is backbone
+    assert backbone.train() is backbone
+    assert backbone.training
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert not any(norm.training for norm in norms), 'norm_eval holds for the norms of the attention too'
+
+
+def test_frozen_stages_freeze_their_attention():
+    backbone = CAHRNet(NARROW, frozen_stages=3).train()
+    for name, parameter in backbone.named_parameters():
+        assert parameter.requires_grad == name.startswith('stage4'), name
+    assert not backbone.stage3[0].branches[0][0].ca['norm2'].training
+    assert backbone.stage4[0].branches[0][0].ca['norm2'].training
+
+
+def test_zero_init_residual_makes_blocks_start_as_identity():
+    backbone = CAHRNet(NARROW, zero_init_residual=True)
+    backbone.init_weights()
+    block = backbone.stage3[0].branches[1][0].eval()
+    x = torch.rand(1, 16, 8, 6)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize('case', ['none', 'default', 'pretrained'])
+def test_all_weights_are_initialised(case, tmp_path):
+    """The stock ones as the stock backbone would, those of the attention near half-open gates."""
+    if case == 'pretrained':
+        torch.manual_seed(5)
+        torch.save(HRNet(NARROW, init_cfg=None).state_dict(), tmp_path / 'stock.pth')
+        kwargs = dict(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'stock.pth')))
+    else:
+        kwargs = dict(init_cfg=None) if case == 'none' else {}
+
+    networks = []
+    for kind in (HRNet, CAHRNet):
+        torch.manual_seed(0)
+        network = kind(NARROW, **kwargs)
+        network.init_weights()
+        networks.append(network)
+    stock, ours = networks
+
+    def spread(tensor):
+        return tensor.float().std().item() if tensor.numel() > 1 else 0
+
+    for key, value in stock.state_dict().items():
+        if case == 'pretrained':
+            assert torch.equal(ours.state_dict()[key], value), key
+        else:
+            assert spread(ours.state_dict()[key]) == pytest.approx(spread(value), rel=0.35, abs=1e-6), key
+    for attention in (module for module in ours.modules() if isinstance(module, CoordAttention)):
+        for gate in attention.gates(torch.randn(1, attention.conv1.in_channels, 8, 6)):
+            torch.testing.assert_close(gate, torch.full_like(gate, 0.5), rtol=0, atol=0.02)
+
+
+def test_can_be_copied_and_pickled():
+    backbone = CAHRNet(NARROW, ca_cfg=dict(ca_after='norm1')).eval()
+    x = torch.randn(1, 3, 32, 32)
+    for twin in (copy.deepcopy(backbone), pickle.loads(pickle.dumps(backbone))):
+        assert torch.equal(twin(x)[0], backbone(x)[0])
+
+
+def test_all_three_are_built_by_name_in_the_scope_of_mmpose():
+    assert type(MODELS.build(dict(type='CoordAttention', channels=16))) is CoordAttention
+    assert type(MODELS.build(dict(type='mmpose.CBasicBlock', in_channels=16, out_channels=16))) is CBasicBlock
+    assert type(MODELS.build(dict(type='CAHRNet', extra=NARROW))) is CAHRNet
+
+
+def test_custom_imports_alone_make_the_names_known(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(
+        "custom_imports = dict(imports=['ca_hrnet_plugin'])\n"
+        "default_scope = 'mmpose'\n"
+        "block = dict(type='CBasicBlock', in_channels=8, out_channels=8)\n"
+    )
+    program = (
+        'from mmengine.config import Config; from mmengine.registry import MODELS, init_default_scope;'
+        f'config = Config.fromfile({str(config)!r}); init_default_scope(config.default_scope);'
+        'print(type(MODELS.build(config.block)).__name__)'
+    )
+    run = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert run.stdout.split()[-1:] == ['CBasicBlock'], run.stderr
+
+
+@pytest.mark.parametrize('wrong', [(1,), (2, 5), ('stage2',)])
+def test_refuses_stages_that_have_no_basic_blocks(wrong):
+    with pytest.raises(ValueError, match='ca_stages='):
+        CAHRNet(NARROW, ca_stages=wrong)

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import timm.layers.coord_attn
+import torch
+from torch import nn
+
+from ca_hrnet_plugin import CoordAttention
+
+SHAPES = [(2, 32, 64, 48), (1, 64, 7, 13), (3, 16, 1, 9), (2, 16, 5, 1)]
+
+
+def trained_looking(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Random weights and norm statistics of the size that training leaves."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.5)
+                if name.endswith('running_var'):
+                    tensor.abs_().add_(0.1)
+    return module
+
+
+def equations_of_the_paper(attention: CoordAttention, x: np.ndarray) -> np.ndarray:
+    """Equations 4 to 9 of Hou et al., 2021, in float64, pixel by pixel, with batch norm in eval mode."""
+    weights = {name: tensor.double().numpy() for name, tensor in attention.state_dict().items()}
+
+    def squeeze(profile):  # (C, L) -> (C', L)
+        z = weights['conv1.weight'][:, :, 0, 0] @ profile + weights['conv1.bias'][:, None]
+        scale = weights['bn1.weight'] / np.sqrt(weights['bn1.running_var'] + attention.norm1.eps)
+        z = (z - weights['bn1.running_mean'][:, None]) * scale[:, None] + weights['bn1.bias'][:, None]
+        return z * np.clip(z + 3, 0, 6) / 6
+
+    def gate(squeezed, name):  # (C', L) -> (C, L)
+        return 1 / (1 + np.exp(-(weights[f'{name}.weight'][:, :, 0, 0] @ squeezed + weights[f'{name}.bias'][:, None])))
+
+    out = np.empty_like(x)
+    for n, image in enumerate(x):
+        gate_h = gate(squeeze(image.mean(axis=2)), 'conv_h')
+        gate_w = gate(squeeze(image.mean(axis=1)), 'conv_w')
+        for i in range(x.shape[2]):
+            for j in range(x.shape[3]):
+                out[n, :, i, j] = image[:, i, j] * gate_h[:, i] * gate_w[:, j]
+    return out
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('training', [False, True])
+def test_equals_timm_at_the_same_width(shape, training):
+    ours = trained_looking(CoordAttention(shape[1])).double().train(training)
+    theirs = (
+        timm.layers.coord_attn.CoordAttn(shape[1], rd_channels=ours.conv1.out_channels, bias=True)
+        .double()
+        .train(training)
+    )
+    theirs.load_state_dict(ours.state_dict())
+
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    mine, reference = x.clone().requires_grad_(), x.clone().requires_grad_()
+    torch.testing.assert_close(ours(mine), theirs(reference), rtol=1e-12, atol=1e-12)
+    for module, leaf in ((ours, mine), (theirs, reference)):
+        module(leaf).square().sum().backward()
+    torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(ours.conv_w.weight.grad, theirs.conv_w.weight.grad, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_equals_the_equations_of_the_paper(shape):
+    attention = trained_looking(CoordAttention(shape[1])).double().eval()
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    np.testing.assert_allclose(attention(x).detach(), equations_of_the_paper(attention, x.numpy()), rtol=1e-12)
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-5), (torch.bfloat16, 0.05), (torch.float16, 0.01)])
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_keeps_dtype_and_layout_and_agrees_with_float64(dtype, tolerance, memory_format):
+    attention = trained_looking(CoordAttention(32)).eval()
+    x = torch.randn(2, 32, 24, 18, generator=torch.Generator().manual_seed(3)).contiguous(memory_format=memory_format)
+    expected = attention.double()(x.double())
+    out = attention.to(dtype)(x.to(dtype))
+    assert out.dtype == dtype
+    assert out.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(out.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(('channels', 'reduction', 'width'), [(32, 32, 8), (256, 32, 8), (512, 32, 16), (256, 8, 32)])
+def test_squeezes_as_the_official_module_does(channels, reduction, width):
+    attention = CoordAttention(channels, reduction=reduction)
+    assert attention.conv1.weight.shape == (width, channels, 1, 1)
+    assert attention.conv_h.weight.shape == attention.conv_w.weight.shape == (channels, width, 1, 1)
+
+
+def test_gates_stay_between_zero_and_one_and_have_the_axes_shapes():
+    attention = trained_looking(CoordAttention(16))
+    gate_h, gate_w = attention.gates(100 * torch.randn(2, 16, 6, 9))
+    assert gate_h.shape == (2, 16, 6, 1)
+    assert gate_w.shape == (2, 16, 1, 9)
+    for gate in (gate_h, gate_w):
+        assert torch.all((gate >= 0) & (gate <= 1))
+
+
+def test_starts_with_every_gate_near_one_half():
+    x = torch.randn(2, 64, 12, 9, generator=torch.Generator().manual_seed(4))
+    for gate in CoordAttention(64).gates(x):
+        torch.testing.assert_close(gate, torch.full_like(gate, 0.5), rtol=0, atol=0.01)
+
+
+def test_norm_follows_norm_cfg():
+    assert isinstance(CoordAttention(64, norm_cfg=dict(type='SyncBN')).norm1, nn.SyncBatchNorm)
+    group_norm = CoordAttention(64, norm_cfg=dict(type='GN', num_groups=4)).norm1
+    assert isinstance(group_norm, nn.GroupNorm)
+    assert group_norm.num_groups == 4
+    frozen = CoordAttention(64, norm_cfg=dict(type='BN', requires_grad=False)).norm1
+    assert not frozen.weight.requires_grad
+
+
+def test_takes_an_init_cfg_like_any_openmmlab_module():
+    attention = CoordAttention(16, init_cfg=dict(type='Constant', val=0, bias=7, layer='Conv2d'))
+    attention.init_weights()
+    assert torch.all(attention.conv_h.bias == 7)
+
+
+def test_an_empty_batch_passes():
+    assert CoordAttention(16).eval()(torch.zeros(0, 16, 4, 3)).shape == (0, 16, 4, 3)
+
+
+def test_compiles_to_the_same_function():
+    attention = trained_looking(CoordAttention(16)).eval()
+    x = torch.randn(2, 16, 8, 6)
+    torch.testing.assert_close(torch.compile(attention, fullgraph=True)(x), attention(x))
+
+
+def test_exports_with_any_batch_height_and_width():
+    attention = trained_looking(CoordAttention(16)).eval()
+    dynamic = {0: torch.export.Dim('batch'), 2: torch.export.Dim('height'), 3: torch.export.Dim('width')}
+    exported = torch.export.export(attention, (torch.randn(2, 16, 8, 6),), dynamic_shapes=(dynamic,)).module()
+    x = torch.randn(3, 16, 11, 5)
+    torch.testing.assert_close(exported(x), attention(x))
+
+
+@pytest.mark.parametrize('wrong', [dict(channels=0), dict(channels=16, reduction=-8), dict(channels=16, reduction=1.5)])
+def test_refuses_sizes_that_are_no_positive_integers(wrong):
+    name, value = list(wrong.items())[-1]
+    with pytest.raises(ValueError, match=f'{name}={value}'):
+        CoordAttention(**wrong)

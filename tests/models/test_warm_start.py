@@ -1,0 +1,305 @@
+import copy
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import EMAHook
+from mmengine.logging import MMLogger
+from mmengine.runner import load_checkpoint
+from mmpose.apis import init_model
+from mmpose.models.backbones.hrnet import HRNet
+from mmpose.registry import MODELS
+from torch import nn
+
+from ca_hrnet_plugin import CAHRNet, config_path
+
+STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}.py'
+NARROW = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')).model.backbone.extra.to_dict()
+X = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+def look_trained(module: nn.Module) -> nn.Module:
+    """Weights, norm statistics and affine parameters of the size that training leaves."""
+    generator = torch.Generator().manual_seed(1)
+
+    def uniform(tensor, low, high):
+        tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
+
+    with torch.no_grad():
+        for child in module.modules():
+            if isinstance(child, nn.Conv2d):
+                child.weight.copy_(
+                    torch.randn(child.weight.shape, generator=generator) * child.weight[0].numel() ** -0.5
+                )
+            elif isinstance(child, nn.BatchNorm2d):
+                uniform(child.weight, 0.3, 1.2)
+                uniform(child.bias, -0.5, 0.5)
+                uniform(child.running_mean, -0.5, 0.5)
+                uniform(child.running_var, 0.5, 2)
+    return module
+
+
+@pytest.fixture(scope='module')
+def stock() -> HRNet:
+    return look_trained(HRNet(NARROW))
+
+
+def outputs(network: nn.Module, x: torch.Tensor = X) -> torch.Tensor:
+    network.train(False)
+    with torch.no_grad():
+        return network(x)[0]
+
+
+@pytest.mark.parametrize('ca_after', ['norm1', 'norm2', ('norm1', 'norm2')])
+@pytest.mark.parametrize('training', [False, True])
+def test_stock_weights_give_stock_outputs_to_the_last_bit(stock, ca_after, training):
+    ours = CAHRNet(NARROW, ca_cfg=dict(ca_after=ca_after))
+    ours.load_state_dict(stock.state_dict())
+    reference = copy.deepcopy(stock)
+    reference.train(training)
+    ours.train(training)
+    assert torch.equal(ours(X)[0], reference(X)[0])
+    for key, value in reference.state_dict().items():
+        if 'running' in key:
+            assert torch.equal(ours.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize(('dtype', 'bound'), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
+def test_low_precision_outputs_stay_within_rounding_of_stock(stock, dtype, bound):
+    """Scaling by powers of two loses nothing where nothing over- or underflows; attention rounds its product twice."""
+    ours = CAHRNet(NARROW)
+    ours.load_state_dict(stock.state_dict())
+    exact = outputs(stock).float()
+    low, reference = (outputs(copy.deepcopy(network).to(dtype), X.to(dtype)).float() for network in (ours, stock))
+    error_of_stock = (reference - exact).abs().max()
+    assert (low - reference).abs().max() <= max(error_of_stock, bound * exact.abs().max())
+
+
+def load_directly(config, network, path):
+    network.load_state_dict(torch.load(path)['state_dict'])
+
+
+def load_with_mmengine(config, network, path):
+    load_checkpoint(network, str(path))
+
+
+def load_without_a_prefix(config, network, path):
+    torch.save(dict(state_dict={'module.' + key: v for key, v in torch.load(path)['state_dict'].items()}), path)
+    load_checkpoint(network, str(path))  # as DataParallel saves; MMEngine strips it
+
+
+@pytest.mark.parametrize('load', [load_directly, load_with_mmengine, load_without_a_prefix])
+def test_a_pose_model_becomes_one_with_attention_however_it_is_loaded(load, tmp_path):
+    config = Config.fromfile(config_path('hrnet_w16_coco_128x96')).model
+    stock = look_trained(MODELS.build(config))
+    torch.save(dict(state_dict=stock.state_dict()), tmp_path / 'stock.pth')
+    config.backbone.type = 'CAHRNet'
+    ours = MODELS.build(config)
+    load(config, ours, tmp_path / 'stock.pth')
+    stock.train(False)
+    ours.train(False)
+    with torch.no_grad():
+        assert torch.equal(ours(X, None, mode='tensor'), stock(X, None, mode='tensor'))
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_pretrained_in_init_cfg_starts_as_identity(stock, prefix, tmp_path):
+    torch.save({prefix + key: value for key, value in stock.state_dict().items()}, tmp_path / 'stock.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'stock.pth'))
+    if prefix:
+        init_cfg['prefix'] = prefix
+    ours = CAHRNet(NARROW, init_cfg=init_cfg)
+    ours.init_weights()
+    assert torch.equal(outputs(ours), outputs(stock))
+
+
+@pytest.fixture
+def log():
+    """What MMEngine's logger is told."""
+    lines = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+def test_init_model_takes_a_stock_checkpoint_and_says_so_in_one_line(tmp_path, log, capfd):
+    stock = look_trained(MODELS.build(Config.fromfile(config_path('hrnet_w16_coco_128x96')).model))
+    torch.save(dict(state_dict=stock.state_dict()), tmp_path / 'stock.pth')
+    ours = init_model(config_path('ca_hrnet_w16_coco_128x96'), str(tmp_path / 'stock.pth'), device='cpu')
+    assert torch.equal(outputs(ours.backbone), outputs(stock.backbone))
+    num_attention = sum('.ca.' in name and name.endswith('conv_h') for name, _ in ours.named_modules())
+    assert log == [f'stock HRNet weights: {num_attention} attention modules start as identity']
+    assert 'missing keys' not in ''.join(capfd.readouterr())
+
+
+def test_saving_and_loading_never_scales_twice(stock):
+    first = CAHRNet(NARROW)
+    first.load_state_dict(stock.state_dict())
+    second = CAHRNet(NARROW)
+    second.load_state_dict(first.state_dict())
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+    second.load_state_dict(stock.state_dict())
+    assert torch.equal(outputs(second), outputs(stock))
+
+
+def test_loading_leaves_the_state_dict_as_it_was(stock):
+    state_dict = stock.state_dict()
+    before = {key: value.clone() for key, value in state_dict.items()}
+    CAHRNet(NARROW).load_state_dict(state_dict)
+    assert state_dict.keys() == before.keys()
+    assert all(torch.equal(state_dict[key], value) for key, value in before.items())
+
+
+def test_warm_start_none_keeps_the_attention_of_the_network(stock):
+    ours = CAHRNet(NARROW, warm_start='none')
+    before = {key: value.clone() for key, value in ours.state_dict().items() if '.ca.' in key}
+    ours.load_state_dict(stock.state_dict())
+    after = ours.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    assert all(torch.equal(after[key], value) for key, value in stock.state_dict().items())
+
+
+def test_weights_with_other_attention_are_refused_by_name(stock):
+    whole = CAHRNet(NARROW).state_dict()
+    lacking = {key: value for key, value in whole.items() if not key.startswith('stage4.1.branches.3.3.ca.')}
+    for state_dict, network in (
+        (lacking, CAHRNet(NARROW)),
+        (whole, CAHRNet(NARROW, ca_stages=(2, 3))),
+        (whole, CAHRNet(NARROW, ca_cfg=dict(ca_after='norm1'))),
+        (whole, CAHRNet(NARROW, ca_stages=())),
+    ):
+        with pytest.raises(ValueError, match=r'stage\d\.\d.*\.ca\..*ca_stages'):
+            network.load_state_dict(state_dict)
+
+
+def test_a_norm_without_affine_parameters_is_refused_and_says_so():
+    norm_cfg = dict(type='IN', affine=False)
+    stock = HRNet(NARROW, norm_cfg=norm_cfg)
+    with pytest.raises(ValueError, match=r'affine.*warm_start'):
+        CAHRNet(NARROW, norm_cfg=norm_cfg).load_state_dict(stock.state_dict())
+    CAHRNet(NARROW, norm_cfg=norm_cfg, warm_start='none').load_state_dict(stock.state_dict())
+
+
+def test_group_norm_starts_as_identity_too():
+    norm_cfg = dict(type='GN', num_groups=8)
+    stock = HRNet(NARROW, norm_cfg=norm_cfg)
+    ours = CAHRNet(NARROW, norm_cfg=norm_cfg)
+    ours.load_state_dict(stock.state_dict())
+    assert torch.equal(outputs(ours), outputs(stock))
+
+
+def test_an_unknown_warm_start_is_refused():
+    with pytest.raises(ValueError, match="warm_start='half'"):
+        CAHRNet(NARROW, warm_start='half')
+
+
+def test_attention_learns_from_the_first_step_on(stock):
+    ours = CAHRNet(NARROW)
+    ours.load_state_dict(stock.state_dict())
+    optimizer = torch.optim.Adam(ours.parameters(), lr=1e-3)
+
+    def step() -> dict[str, bool]:
+        before = {name: parameter.clone() for name, parameter in ours.named_parameters()}
+        optimizer.zero_grad()
+        ours.train()(X)[0].square().mean().backward()
+        optimizer.step()
+        return {name: not torch.equal(before[name], parameter) for name, parameter in ours.named_parameters()}
+
+    moved = step()
+    gates = {name: value for name, value in moved.items() if 'conv_h' in name or 'conv_w' in name}
+    assert gates
+    assert all(gates.values())
+    # Behind gates that were zero, the shared convolution moves from the second step on; its bias, which the norm takes
+    # out again, need not.
+    moved = step()
+    assert all(value for name, value in moved.items() if '.ca.' in name and not name.endswith('conv1.bias'))
+
+
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(frozen_stages=2),
+        dict(norm_eval=True),
+        dict(with_cp=True),
+        dict(norm_cfg=dict(type='BN', requires_grad=False)),
+    ],
+)
+def test_each_way_of_training_loads_and_trains(stock, kwargs):
+    ours = CAHRNet(NARROW, **kwargs)
+    ours.load_state_dict(stock.state_dict())
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(X)[0], outputs(stock))
+    ours.train()(X)[0].square().mean().backward()
+    assert all(parameter.grad is not None for parameter in ours.parameters() if parameter.requires_grad)
+
+
+def test_sync_bn_loads_and_trains(stock):
+    ours = CAHRNet(NARROW, norm_cfg=dict(type='SyncBN'))
+    ours.load_state_dict(stock.state_dict())
+    assert torch.equal(outputs(ours), outputs(stock))
+    ours.train()(X)[0].square().mean().backward()
+    assert all(parameter.grad is not None for parameter in ours.parameters())
+
+
+def test_mixed_precision_loads_and_trains(stock):
+    ours = CAHRNet(NARROW)
+    ours.load_state_dict(stock.state_dict())
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = ours.train()(X)[0].float().square().mean()
+    loss.backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())
+
+
+def test_a_moving_average_of_the_weights_starts_from_stock_weights_too(stock, tmp_path):
+    """MMEngine's EMAHook loads the checkpoint that the run loads into its averaged copy as well."""
+    torch.save(dict(state_dict=stock.state_dict()), tmp_path / 'stock.pth')
+    runner = SimpleNamespace(model=CAHRNet(NARROW), _resume=False, strict_load=False, iter=0)
+    hook = EMAHook(momentum=0.5)
+    hook.before_run(runner)
+    checkpoint = load_checkpoint(runner.model, str(tmp_path / 'stock.pth'))
+    hook.after_load_checkpoint(runner, checkpoint)
+    average = hook.ema_model.module
+    assert torch.equal(outputs(average), outputs(stock))
+
+    optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.1)
+    runner.model.train()(X)[0].square().mean().backward()
+    optimizer.step()
+    hook.after_train_iter(runner, 0)
+    # MMEngine's average begins as a copy of the first weights it is shown.
+    assert torch.equal(outputs(average), outputs(runner.model))
+    assert not torch.equal(outputs(average), outputs(stock))
+
+
+CASES = [
+    'hrnet-w32_8xb64-210e_coco-256x192',
+    'hrnet-w48_8xb32-210e_coco-256x192',
+    'hrnet-w32_8xb64-210e_coco-384x288',
+    'hrnet-w48_8xb32-210e_coco-384x288',
+    'hrnet-w32_udp-8xb64-210e_coco-256x192',
+    'hrnet-w32_dark-8xb64-210e_coco-256x192',
+]
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_heatmaps_of_stock_configs_are_equal_to_the_last_bit(name, tmp_path):
+    path = tmp_path / 'stock.py'
+    path.write_text(f"_base_ = '{STOCK.format(name)}'")
+    config = Config.fromfile(path)
+    config.model.backbone.init_cfg = None
+    width, height = config.codec.input_size
+    stock = look_trained(MODELS.build(config.model)).train(False)
+    config.model.backbone.type = 'CAHRNet'
+    ours = MODELS.build(config.model)
+    ours.load_state_dict(stock.state_dict())
+    x = torch.randn(1, 3, height, width)
+    stock.train(False)
+    ours.train(False)
+    with torch.no_grad():
+        assert torch.equal(ours(x, None, mode='tensor'), stock(x, None, mode='tensor'))

@@ -1,0 +1,107 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.models.backbones.hrnet import HRNet
+from mmpose.registry import MODELS
+
+from ca_hrnet_plugin import CAHRNet, config_path
+from ca_hrnet_plugin.checkpoint_conversion import ConversionError, convert_checkpoint
+
+CONFIG = config_path('ca_hrnet_w16_coco_128x96')
+EXTRA = Config.fromfile(CONFIG).model.backbone.extra.to_dict()
+NUM_ATTENTION = 64
+X = torch.randn(1, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def stock(tmp_path):
+    """A stock pose model and its checkpoint."""
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config_path('hrnet_w16_coco_128x96')).model)
+    path = tmp_path / 'stock.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=210), optimizer=dict(lr=1)), path)
+    return model, path
+
+
+def test_there_and_back_gives_the_same_weights(stock, tmp_path):
+    model, path = stock
+    ours, back = tmp_path / 'ours.pth', tmp_path / 'back.pth'
+    assert convert_checkpoint('stock-to-ca', CONFIG, str(path), str(ours)) == NUM_ATTENTION
+    converted = torch.load(ours)
+    assert converted.keys() == {'state_dict', 'meta'}
+    network = MODELS.build(Config.fromfile(CONFIG).model)
+    network.load_state_dict(converted['state_dict'])
+    model.train(False)
+    network.train(False)
+    with torch.no_grad():
+        assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
+
+    assert convert_checkpoint('ca-to-stock', CONFIG, str(ours), str(back)) == NUM_ATTENTION
+    returned = torch.load(back)['state_dict']
+    assert returned.keys() == model.state_dict().keys()
+    assert all(torch.equal(returned[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_bare_backbone_is_converted_too(tmp_path):
+    backbone = HRNet(EXTRA)
+    torch.save(backbone.state_dict(), tmp_path / 'backbone.pth')
+    convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'backbone.pth'), str(tmp_path / 'ours.pth'))
+    CAHRNet(EXTRA).load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'])
+
+
+def test_official_modules_in_the_blocks_are_renamed(tmp_path):
+    """Somebody's HRNet with houqb's CoordAtt as `coordatt` in each block has the same layers under another name."""
+    ours = CAHRNet(EXTRA)
+    theirs = {key.replace('.ca.norm2.', '.coordatt.'): value for key, value in ours.state_dict().items()}
+    torch.save(theirs, tmp_path / 'official.pth')
+    count = convert_checkpoint('official-to-ca', CONFIG, str(tmp_path / 'official.pth'), str(tmp_path / 'ours.pth'))
+    assert count == NUM_ATTENTION
+    converted = torch.load(tmp_path / 'ours.pth')['state_dict']
+    assert converted.keys() == ours.state_dict().keys()
+    assert all(torch.equal(converted[key], value) for key, value in ours.state_dict().items())
+
+
+def trained(state_dict):
+    key = next(key for key in state_dict if key.endswith('conv_w.bias'))
+    return {**state_dict, key: state_dict[key] + 1}
+
+
+@pytest.mark.parametrize(
+    ('direction', 'change', 'named'),
+    [
+        ('ca-to-stock', trained, r'ca\.norm2\.conv_[hw]\.'),
+        ('ca-to-stock', lambda weights: {k: v for k, v in weights.items() if '.ca.' not in k}, 'no attention'),
+        ('stock-to-ca', lambda weights: weights, 'attention already'),
+        (
+            'stock-to-ca',
+            lambda weights: {k: v for k, v in weights.items() if '.ca.' not in k and k != 'layer1.0.conv1.weight'},
+            r'layer1\.0\.conv1\.weight',
+        ),
+        ('official-to-ca', lambda weights: weights, 'no CoordAtt'),
+        ('ca-to-stock', lambda weights: {**weights, 'stage2.0.strange': torch.ones(1)}, r'stage2\.0\.strange'),
+    ],
+)
+def test_what_cannot_be_mapped_is_named_and_nothing_is_written(direction, change, named, tmp_path):
+    torch.save(change(CAHRNet(EXTRA).state_dict()), tmp_path / 'source.pth')
+    with pytest.raises(ConversionError, match=named):
+        convert_checkpoint(direction, CONFIG, str(tmp_path / 'source.pth'), str(tmp_path / 'target.pth'))
+    assert [path.name for path in tmp_path.iterdir()] == ['source.pth']
+
+
+def test_the_command_ends_with_one_line(tmp_path):
+    tool = Path(__file__).parent.parent / 'tools/convert_checkpoint.py'
+    (tmp_path / 'text.pth').write_text('not a checkpoint')
+    for source in (tmp_path / 'text.pth', tmp_path / 'nowhere.pth'):
+        run = subprocess.run(
+            [sys.executable, '-W', 'ignore', tool, 'stock-to-ca', source, tmp_path / 'out.pth', '--config', CONFIG],
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 1
+        assert re.fullmatch(rf'{re.escape(str(source))} not converted: .+\n', run.stderr), run.stderr
+        assert not (tmp_path / 'out.pth').exists()

@@ -1,0 +1,74 @@
+"""The plugin as a wheel, installed beside an MMPose that is already there."""
+
+import email
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def check_output(*command, **kwargs) -> str:
+    run = subprocess.run([*map(str, command)], capture_output=True, text=True, **kwargs)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    source = tmp_path_factory.mktemp('source') / 'clone'
+    source.mkdir()
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
+        shutil.copy(REPOSITORY / name, source)
+    for name in ('ca_hrnet_plugin', 'configs', 'requirements'):
+        shutil.copytree(REPOSITORY / name, source / name, symlinks=True)
+    out = tmp_path_factory.mktemp('wheel')
+    check_output(
+        *(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, source),
+        cwd=source.parent,
+    )
+    (wheel,) = out.iterdir()
+    return wheel
+
+
+def test_it_carries_the_package_and_every_config_and_nothing_else(wheel):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
+    package = {path.relative_to(REPOSITORY) for path in (REPOSITORY / 'ca_hrnet_plugin').rglob('*.py')}
+    configs = {
+        Path('ca_hrnet_plugin/.mim') / path.relative_to(REPOSITORY) for path in REPOSITORY.glob('configs/**/*.py')
+    }
+    assert names == {path.as_posix() for path in package | configs}
+
+
+def test_it_requires_nothing_outright_so_that_a_deployment_keeps_its_versions(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = [name for name in archive.namelist() if name.endswith('/METADATA')]
+    requirements = email.message_from_bytes(archive.read(metadata)).get_all('Requires-Dist')
+    assert requirements
+    assert all('extra ==' in requirement for requirement in requirements)
+
+
+def test_it_gives_poses_from_an_empty_folder(wheel, tmp_path):
+    check_output(sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'venv')
+    python = tmp_path / 'venv/bin/python'
+    check_output(sys.executable, '-m', 'pip', '-q', '--python', python, 'install', '--no-deps', wheel)
+    # The rest of the stack is the one that runs this test; its editable install of the plugin is not seen this way.
+    site = Path(check_output(python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))').strip())
+    (site / 'stack.pth').write_text(sysconfig.get_path('purelib'))
+
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    config = check_output(python, '-m', 'ca_hrnet_plugin', 'ca_hrnet_w16_coco_128x96', cwd=empty).strip()
+    assert Path(config).is_relative_to(site)
+    program = (
+        'import sys, numpy, ca_hrnet_plugin; from mmpose.apis import inference_topdown, init_model\n'
+        'model = init_model(sys.argv[1], device="cpu")\n'
+        '(sample,) = inference_topdown(model, numpy.zeros((64, 48, 3), numpy.uint8))\n'
+        'print(sample.pred_instances.keypoints.shape)'
+    )
+    assert check_output(python, '-W', 'ignore', '-c', program, config, cwd=empty).splitlines()[-1] == '(1, 17, 2)'

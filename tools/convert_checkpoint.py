@@ -1,0 +1,34 @@
+"""Converts a checkpoint between stock HRNet and CA-HRNet.
+
+stock-to-ca adds attention that makes no difference to the outputs; ca-to-stock takes it out again, where it has not
+been trained; official-to-ca renames modules of houqb/CoordAttention, put into HRNet's blocks by hand, to this plugin's.
+"""
+
+import argparse
+import sys
+
+from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.checkpoint_conversion import DIRECTIONS, ConversionError, convert_checkpoint
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('direction', choices=DIRECTIONS)
+    parser.add_argument('source', help='checkpoint to read: path or URL')
+    parser.add_argument('target', help='checkpoint to write')
+    parser.add_argument(
+        '--config',
+        default=config_path('ca_hrnet_w32_coco_256x192'),
+        help='config of the CA-HRNet that the one or the other belongs to (default: %(default)s)',
+    )
+    args = parser.parse_args()
+    try:
+        count = convert_checkpoint(args.direction, args.config, args.source, args.target)
+    except (ConversionError, OSError) as error:
+        sys.exit(f'{args.source} not converted: {error}')
+    print(f'{args.target}: {count} attention modules, {args.direction}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,119 @@
+"""The whole system in a few minutes: data, training of both networks, test, table, curve and gallery.
+
+Draws a synthetic crowd, trains HRNet and CA-HRNet on it through ``mim train``, tests both through ``mim test`` and
+writes a report. What is done is not done again, and an interrupted training goes on from its last epoch.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ca_hrnet_plugin.datasets import make_synthetic_crowd
+from mmengine.config import Config
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ca_hrnet_plugin import config_path
+
+NETWORKS = {'HRNet': 'demo/hrnet_w16_128x96', 'CA-HRNet': 'demo/ca_hrnet_w16_128x96'}
+NUM_TRAIN, NUM_VAL = 400, 100
+# MMEngine's log line of an iteration.
+ITERATION = re.compile(r'Epoch\((train|test)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\]')
+
+
+class DemoNetwork:
+    """One of the two networks, and where its run leaves what."""
+
+    def __init__(self, name: str, out: Path):
+        self.name = name
+        self.config = config_path(NETWORKS[name])
+        self.max_epochs = Config.fromfile(self.config).train_cfg.max_epochs
+        self.work_dir = out / name
+        self.checkpoint = self.work_dir / f'epoch_{self.max_epochs}.pth'
+        self.results = self.work_dir / 'val2017.keypoints.json'
+
+    def train(self) -> list:
+        """The command that trains it, from where it was left; empty if that is done."""
+        if self.checkpoint.exists():
+            return []
+        return ['train', 'mmpose', self.config, '--work-dir', self.work_dir, '--resume']
+
+    def test(self) -> list:
+        """The command that tests it and leaves its detections; empty if that is done."""
+        if self.results.exists() and self.results.stat().st_mtime >= self.checkpoint.stat().st_mtime:
+            return []
+        prefix = str(self.results).removesuffix('.keypoints.json')
+        return [
+            *('test', 'mmpose', self.config, '--checkpoint', self.checkpoint, '--work-dir', self.work_dir / 'test'),
+            *('--cfg-options', f'test_evaluator.outfile_prefix={prefix}'),
+        ]
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'), help='folder (default: %(default)s)')
+    out = parser.parse_args().out
+    data = out / 'data'
+
+    print(f'data: {NUM_TRAIN} + {NUM_VAL} images of a synthetic crowd in {data}/coco')
+    make_synthetic_crowd(data / 'coco', num_train=NUM_TRAIN, num_val=NUM_VAL)
+    networks = [DemoNetwork(name, out.resolve()) for name in NETWORKS]
+    print(f'train: {" and ".join(NETWORKS)}, {networks[0].max_epochs} epochs each, side by side')
+    run_side_by_side({network: network.train() for network in networks}, data)
+    print('test: both on the val images, with detected boxes')
+    run_side_by_side({network: network.test() for network in networks}, data)
+
+
+def run_side_by_side(commands: dict[DemoNetwork, list], data: Path) -> None:
+    """Runs mim commands at the same time, shows how far they are, and ends with a log's place if one fails."""
+    commands = {network: command for network, command in commands.items() if command}
+    columns = TextColumn('  {task.description:<10}'), BarColumn(), TextColumn('{task.percentage:3.0f} %')
+    with Progress(*columns, TimeRemainingColumn()) as progress, ThreadPoolExecutor() as pool:
+        runs = [
+            pool.submit(run_mim, command, network, data, progress, progress.add_task(network.name, total=1))
+            for network, command in commands.items()
+        ]
+        troubles = [trouble for run in runs if (trouble := run.result())]
+    if troubles:
+        sys.exit('\n'.join(troubles))
+
+
+def run_mim(arguments: list, network: DemoNetwork, data: Path, progress: Progress, task) -> str | None:
+    """Runs one mim command into a log, and says what went wrong, if anything did."""
+    log = network.work_dir / f'{arguments[0]}.log'
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        'CA_HRNET_DATA': str(data.resolve()),
+        # A network this small gains little from a second thread: a processor for each is faster.
+        'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // len(NETWORKS))),
+        'PYTHONWARNINGS': 'ignore',
+    }
+    command = [sys.executable, '-m', 'mim', *map(str, arguments)]
+    with (
+        log.open('w') as file,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        for line in process.stdout:
+            file.write(line)
+            file.flush()
+            if match := ITERATION.search(line):
+                loop, epoch, iteration, num_iterations = match.groups()
+                done = int(iteration) / int(num_iterations)
+                if loop == 'train':
+                    done = (int(epoch) - 1 + done) / network.max_epochs
+                progress.update(task, completed=done)
+    if process.returncode:
+        return f'mim {arguments[0]} of {network.name} failed: its log is {os.path.relpath(log)}'
+    progress.update(task, completed=1)
+    return None
+
+
+if __name__ == '__main__':
+    main()
