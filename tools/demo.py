@@ -12,11 +12,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ca_hrnet_plugin.datasets import make_synthetic_crowd
 from mmengine.config import Config
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.datasets import make_synthetic_crowd
 
 NETWORKS = {'HRNet': 'demo/hrnet_w16_128x96', 'CA-HRNet': 'demo/ca_hrnet_w16_128x96'}
 NUM_TRAIN, NUM_VAL = 400, 100

@@ -48,7 +48,9 @@ def _add_noise(image: np.ndarray, pattern: np.ndarray, strength: float) -> np.nd
 
 
 def _gradient(top, bottom, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(np.array([[top], [bottom]]).clip(0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        np.array([[top], [bottom]]).clip(0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR_EXACT
+    )
 
 
 def _color(rng: np.random.Generator, low: float, high: float, saturation: float) -> np.ndarray:
@@ -133,7 +135,7 @@ def _blur(rng: np.random.Generator, size: tuple[int, int], horizon: float, num_t
         axes = (int(rng.uniform(0.02, 0.10) * width), int(rng.uniform(0.03, 0.25) * height))
         cv2.ellipse(image, center, axes, 0, 0, 360, _color(rng, 20, 245, 24).tolist(), cv2.FILLED)
     image = cv2.GaussianBlur(image, (0, 0), 0.02 * height, borderType=cv2.BORDER_REPLICATE)
-    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR_EXACT)
 
 
 def _paving(rng: np.random.Generator, base: np.ndarray) -> np.ndarray:
@@ -156,28 +158,30 @@ def _paving(rng: np.random.Generator, base: np.ndarray) -> np.ndarray:
     return image
 
 
-def _ground(rng: np.random.Generator, camera: Camera, indoors: bool, distance: np.ndarray) -> np.ndarray:
-    """The ground in perspective, (H, W, 3); ``distance`` (H, W) is that of each pixel's ground in focal lengths."""
-    size = distance.shape[::-1]
+def _laid(paving: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The paving, repeated without end, at texels x and y, (H, W) float32 each.
+
+    With positions in whole 32nds of a texel, which cv2.warpPerspective would round differently on another processor.
+    """
+    x, y = (np.rint(texels.clip(-1e6, 1e6) * 32).astype(np.int32) for texels in (x, y))
+    whole = np.stack([x >> 5, y >> 5], axis=-1) % _PAVING
+    fraction = ((y & 31) << 5 | (x & 31)).astype(np.uint16)
+    return cv2.remap(paving, whole.astype(np.int16), fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+
+def _ground(rng: np.random.Generator, x: np.ndarray, z: np.ndarray, footprint: np.ndarray, indoors: bool) -> np.ndarray:
+    """The ground at x and z metres, where a pixel covers ``footprint`` metres; all (H, W)."""
     grass = np.array([92, 106, 60]) * rng.uniform(0.6, 1.25)
     base = grass if not indoors and rng.random() < 0.35 else _color(rng, 80, 180, 7)
-    # From pixels to rays, and from rays to where they meet the ground: a homography.
-    to_ray = np.stack([camera.turn[0], -camera.turn[1], -camera.turn[2] * camera.focal], axis=1) / camera.focal
-    to_ray[:, 2] -= (to_ray[:, :2] * camera.center).sum(axis=1)
-    heading = rng.uniform(0, np.pi)
-    scale = (
-        _TEXELS_PER_METRE
-        * camera.position[1]
-        * np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
-    )
-    to_texels = np.vstack([scale @ to_ray[[0, 2]], -to_ray[1]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     paving = _add_noise(_paving(rng, base), _noise_tile('rough', _PAVING), rng.uniform(0.05, 0.4))
-    floor = cv2.warpPerspective(paving, to_texels, size, flags=flags, borderMode=cv2.BORDER_WRAP)
+    heading = rng.uniform(0, np.pi)
+    cos, sin = np.float32(_TEXELS_PER_METRE * np.cos(heading)), np.float32(_TEXELS_PER_METRE * np.sin(heading))
+    floor = _laid(paving, x * cos + z * sin, z * cos - x * sin)
     # Far off, what is finer than a pixel would flicker: it fades into the mean.
-    kept = np.minimum(np.float32(6 / _TEXELS_PER_METRE) / distance, np.float32(1))
-    mean = cv2.resize(base.clip(0, 255).astype(np.uint8)[None, None], size)
-    return cv2.blendLinear(floor, mean, kept, 1 - kept)
+    kept = np.minimum(np.float32(6 / _TEXELS_PER_METRE) / footprint, np.float32(1))
+    kept = (kept * 255).astype(np.uint8)
+    mean = cv2.multiply(cv2.merge([255 - kept] * 3), (*base.clip(0, 255), 0), scale=1 / 255)
+    return cv2.add(cv2.multiply(floor, cv2.merge([kept] * 3), scale=1 / 255), mean)
 
 
 def backdrop(
@@ -197,8 +201,9 @@ def backdrop(
     scenery = (_street, _park, _room, _blur)[rng.integers(4)]
     indoors = scenery is _room
     far = camera.position[2] + (rng.uniform(3, 5) if indoors else 40)  # where the ground ends
-    down, away = camera.ray_components(size)
-    ground = far * down > camera.position[1] * away
+    x, y, z = camera.rays(size)
+    height = np.float32(camera.position[1])
+    ground = np.float32(far) * y < height * z  # where rays come down before they are too far
     horizon = np.count_nonzero(~ground) / size[0]  # the mean row where ground begins
 
     image = scenery(rng, size, horizon, round(8 * clutter))
@@ -206,8 +211,9 @@ def backdrop(
     image = _add_noise(image, noise(rng, 'rough', size), rng.uniform(0, 0.5) * clutter)
     if rng.random() < 0.6:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.002, 0.009) * size[1], borderType=cv2.BORDER_REPLICATE)
-    distance = np.float32(camera.position[1] / camera.focal) / np.maximum(down, np.float32(1e-6))
+
     top = int(ground.any(axis=1).argmax())
-    lowered = camera._replace(center=camera.center - (0, top))
-    cv2.copyTo(_ground(rng, lowered, indoors, distance[top:]), ground[top:].view(np.uint8), image[top:])
+    depth = height / np.maximum(-y[top:], np.float32(1e-6))  # metres along the camera's axis to the ground
+    floor = _ground(rng, x[top:] * depth, z[top:] * depth, depth / np.float32(camera.focal), indoors)
+    cv2.copyTo(floor, ground[top:].view(np.uint8), image[top:])
     return image, ground

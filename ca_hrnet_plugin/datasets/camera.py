@@ -23,19 +23,18 @@ class Camera(NamedTuple):
         depth = -in_camera[..., 2]
         return in_camera[..., :2] / depth[..., None] * (self.focal, -self.focal) + self.center, depth
 
-    def ray_components(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """How far down, and how far along -z, the ray through each pixel goes for each metre along the camera's axis.
+    def rays(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the ray through each pixel goes in the world for each metre along the camera's axis.
 
         Args:
             size (tuple[int, int]): Width and height of the image in pixels.
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Both (H, W) float32.
+            tuple[np.ndarray, np.ndarray, np.ndarray]: x, y and z, (H, W) float32 each.
         """
         x = ((np.arange(size[0]) - self.center[0]) / self.focal)[None].astype(np.float32)
         y = ((self.center[1] - np.arange(size[1])) / self.focal)[:, None].astype(np.float32)
-        right, up, back = self.turn.astype(np.float32)
-        return back[1] - x * right[1] - y * up[1], back[2] - x * right[2] - y * up[2]
+        return tuple(x * right + y * up - back for right, up, back in self.turn.T.astype(np.float32))
 
 
 def random_camera(rng: np.random.Generator) -> Camera:

@@ -93,9 +93,9 @@ def detections(rng: np.random.Generator, truth: list[dict], image_id: int, size:
     def detection(bbox: np.ndarray, spread: float, score: float) -> dict:
         x, y, width, height = bbox
         corners = np.array([x, y, x + width, y + height]) + rng.normal(0, spread, 4) * (width, height, width, height)
-        corners = corners.reshape(2, 2).clip(0, size)
-        low, high = corners.min(axis=0), np.maximum(corners.max(axis=0), corners.min(axis=0) + 1)
-        bbox = np.concatenate([low, high - low]).round(2).tolist()
+        low, high = np.sort(corners.reshape(2, 2), axis=0).clip(0, size)
+        low = np.minimum(low, np.array(size) - 1)
+        bbox = np.concatenate([low, np.maximum(high - low, 1)]).round(2).tolist()
         return dict(image_id=image_id, category_id=CATEGORY['id'], bbox=bbox, score=round(float(score), 4))
 
     boxes = []

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..evaluation import crowd_index
 from .body import Bodies
 from .camera import Camera, framed, random_camera
 from .shapes import NUM_SIDES
@@ -9,25 +10,6 @@ from .shapes import NUM_SIDES
 _SPACINGS = (0.03, 2.5)  # metres from one person to the next across the view, at least and at most
 _NUM_BISECTIONS = 5
 _NUM_UPPER_BODY = 13  # keypoints, from the nose to the hips
-
-
-def crowd_index(boxes: np.ndarray, keypoints: np.ndarray, labelled: np.ndarray) -> float:
-    """The crowd index of an image (Li et al., CrowdPose, CVPR 2019, equation 1).
-
-    Args:
-        boxes (np.ndarray): x1, y1, x2, y2 of each person in pixels, (P, 4).
-        keypoints (np.ndarray): Pixel coordinates, (P, K, 2).
-        labelled (np.ndarray): Which of them are labelled, (P, K).
-
-    Returns:
-        float: Mean over people of labelled joints of others within the box / own labelled joints. People without
-        labelled joints do not count; 0 where there is nobody.
-    """
-    inside = (keypoints >= boxes[:, None, None, :2]) & (keypoints <= boxes[:, None, None, 2:])  # (box, person, K, 2)
-    counts = (inside.all(axis=-1) & labelled).sum(axis=-1)
-    own = labelled.sum(axis=1)
-    others = counts.sum(axis=1) - np.diagonal(counts)
-    return float((others[own > 0] / own[own > 0]).mean()) if own.any() else 0.0
 
 
 def place_people(
@@ -86,6 +68,8 @@ def _expected_crowd_index(view: Camera, outline: np.ndarray, landmarks: np.ndarr
     """The crowd index if nobody hid another."""
     limits = np.asarray(size) - 1
     outline = view.project(outline)[0].clip(0, limits).reshape(len(landmarks), -1, 2)
-    keypoints = view.project(landmarks)[0]
-    labelled = ((keypoints >= 0) & (keypoints <= limits)).all(axis=-1)
-    return crowd_index(np.concatenate([outline.min(axis=1), outline.max(axis=1)], axis=1), keypoints, labelled)
+    low, high = outline.min(axis=1), outline.max(axis=1)
+    joints = view.project(landmarks)[0]
+    inside = ((joints >= 0) & (joints <= limits)).all(axis=-1, keepdims=True)
+    keypoints, bboxes = np.concatenate([joints, inside], axis=-1), np.concatenate([low, high - low], axis=-1)
+    return crowd_index([dict(keypoints=k, bbox=bbox) for k, bbox in zip(keypoints, bboxes, strict=True)])

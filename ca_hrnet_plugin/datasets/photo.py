@@ -19,7 +19,8 @@ def _motion_blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     end = rng.integers(length)
     ends = ((0, int(end)), (length - 1, int(length - 1 - end)))
     cv2.line(kernel, *(ends if rng.random() < 0.5 else [point[::-1] for point in ends]), 1)
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    summed = cv2.filter2D(image, cv2.CV_16S, kernel)  # exact, where a kernel of fractions is not the same everywhere
+    return cv2.convertScaleAbs(summed, alpha=1 / kernel.sum())
 
 
 def photographed(rng: np.random.Generator, image: np.ndarray, contrast: float) -> np.ndarray:

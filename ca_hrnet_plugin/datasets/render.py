@@ -145,14 +145,14 @@ def ground_shadow(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Ligh
     left = 255 * (0.85 - 0.75 * (1 - light.ambient))
     shadow = np.where(depth < _NOTHING, np.uint8(left), np.uint8(255))
     shadow = cv2.GaussianBlur(shadow, (0, 0), (0.001 + 0.01 * light.ambient**2) * size[1])
-    return cv2.resize(shadow, size, interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(shadow, size, interpolation=cv2.INTER_LINEAR_EXACT)
 
 
 def _ambient_occlusion(metres: np.ndarray) -> np.ndarray:
     """Darkens what lies behind its surroundings (Luft et al., Unsharp masking the depth buffer)."""
     behind = metres - cv2.blur(metres, (9, 9))
     light = 1 - cv2.min(cv2.max(behind, 0), 0.5)
-    return cv2.resize(light, None, fx=SUPERSAMPLING, fy=SUPERSAMPLING, interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(light, None, fx=SUPERSAMPLING, fy=SUPERSAMPLING, interpolation=cv2.INTER_NEAREST)
 
 
 def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..evaluation import crowd_index
 from .coco_format import CATEGORY, annotations, detections
-from .layout import crowd_index
 from .scene import SceneOptions, draw_scene
 
 DETECTIONS_FILE = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
@@ -151,16 +151,8 @@ def _draw_image(out_dir: Path, seed: int, options: SceneOptions, task: tuple[int
     (out_dir / _SPLITS[split] / name).write_bytes(jpeg)
     truth = annotations(scene, image_id)
     width, height = options.image_size
-    image = dict(id=image_id, file_name=name, width=width, height=height, crowdIndex=_crowd_index(truth))
+    image = dict(id=image_id, file_name=name, width=width, height=height, crowdIndex=round(crowd_index(truth), 2))
     return _Drawn(image, truth, detections(rng, truth, image_id, options.image_size) if split == 1 else [])
-
-
-def _crowd_index(truth: list[dict]) -> float:
-    """Of one image, from its annotations."""
-    keypoints = np.array([annotation['keypoints'] for annotation in truth], dtype=float).reshape(len(truth), -1, 3)
-    boxes = np.array([annotation['bbox'] for annotation in truth], dtype=float).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return round(crowd_index(boxes, keypoints[..., :2], keypoints[..., 2] > 0), 4)
 
 
 def _annotation_file(images: list[_Drawn]) -> dict:
