@@ -70,7 +70,6 @@ def make_synthetic_crowd(
         raise ValueError(f'seed={seed}: give 0 or more')
     if num_workers is not None and num_workers < 1:
         raise ValueError(f'num_workers={num_workers}: give 1 or more')
-
     if not hasattr(cv2, 'triangleRasterize'):
         raise RuntimeError(f'OpenCV {cv2.__version__} cannot rasterise triangles: install OpenCV 5')
 
@@ -97,12 +96,13 @@ def _claim(out_dir: Path, arguments: dict) -> None:
         for name, value in json.loads(text).items():
             if (there := made_with.get(name)) != value:
                 raise FileExistsError(f'{out_dir} holds a crowd with {name}={there}, not {value}: take another folder')
-        return
-    if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
+    elif out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise FileExistsError(f'{out_dir} is there and is no synthetic crowd: take a new or empty folder')
+    else:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        _write_text(file, text)
     for folder in (*_SPLITS, 'annotations', Path(DETECTIONS_FILE).parent):
         (out_dir / folder).mkdir(parents=True, exist_ok=True)
-    _write_text(file, text)
 
 
 class _Drawn(NamedTuple):
