@@ -10,11 +10,8 @@ model = dict(
             stage3=dict(num_modules=2, num_channels=(16, 32, 64)),
             stage4=dict(num_modules=2, num_channels=(16, 32, 64, 128)),
         ),
-        # HRNet's own default, for there are no weights of this width to start from.
-        init_cfg=[
-            dict(type='Normal', std=0.001, layer=['Conv2d']),
-            dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-        ],
+        # From scratch, for there are no weights of this width; layers start as PyTorch has them.
+        init_cfg=None,
     ),
     head=dict(in_channels=16, decoder=codec),
 )

@@ -19,7 +19,18 @@ from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.datasets import make_synthetic_crowd
 
 NETWORKS = {'HRNet': 'demo/hrnet_w16_128x96', 'CA-HRNet': 'demo/ca_hrnet_w16_128x96'}
-NUM_TRAIN, NUM_VAL = 400, 100
+# Few enough people, little enough in their way, for networks that learn for minutes.
+CROWD = dict(
+    num_train=600,
+    num_val=100,
+    people=(1, 3),
+    crowd_index=0.2,
+    occluders=0.3,
+    distractors=0.5,
+    clutter=0.4,
+    contrast=0.8,
+    truncation=0.1,
+)
 # MMEngine's log line of an iteration.
 ITERATION = re.compile(r'Epoch\((train|test)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\]')
 
@@ -59,8 +70,8 @@ def main() -> None:
     out = parser.parse_args().out
     data = out / 'data'
 
-    print(f'data: {NUM_TRAIN} + {NUM_VAL} images of a synthetic crowd in {data}/coco')
-    make_synthetic_crowd(data / 'coco', num_train=NUM_TRAIN, num_val=NUM_VAL)
+    print(f'data: a synthetic crowd in {data}/coco')
+    make_synthetic_crowd(data / 'coco', **CROWD)
     networks = [DemoNetwork(name, out.resolve()) for name in NETWORKS]
     print(f'train: {" and ".join(NETWORKS)}, {networks[0].max_epochs} epochs each, side by side')
     run_side_by_side({network: network.train() for network in networks}, data)
