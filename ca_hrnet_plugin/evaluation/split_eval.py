@@ -221,18 +221,39 @@ def evaluate_results(
         ValueError: There are no detections, or they are not of these images or keypoints; or an annotation has not as
             many keypoints as there are sigmas, or no area where ``use_area`` is set.
     """
+    sigmas = COCOeval().sigmas if sigmas is None else np.array(sigmas)
+    coco_gt, coco_dt = load_results(ann_file, results, len(sigmas), use_area)
+    return SplitEval(coco_gt, coco_dt, splits, iou_type, sigmas, use_area).run()
+
+
+def load_results(
+    ann_file: str | Path, results: str | Path | Sequence[dict], num_keypoints: int, use_area: bool = False
+) -> tuple[COCO, COCO]:
+    """Loads annotations and a COCO keypoint result of the same images and keypoints, without COCO's prints.
+
+    Args:
+        ann_file (str | Path): COCO annotations.
+        results (str | Path | Sequence[dict]): The result file, or what is in it.
+        num_keypoints (int): How many keypoints each person has.
+        use_area (bool): Whether each annotation needs an area.
+
+    Raises:
+        ValueError: As for :func:`evaluate_results`.
+    """
     if isinstance(results, str | Path):
-        name, detections = results, _read_json(results)
+        name, detections = results, _read_json(results, 'a COCO keypoint result')
     else:
         name, detections = 'results', [dict(detection) for detection in results]
+    annotations = _read_json(ann_file, 'COCO annotations')
+    lacking = {'images', 'annotations', 'categories'} - set(annotations if isinstance(annotations, dict) else ())
+    if lacking:
+        raise ValueError(f'{ann_file} holds no COCO annotations (no {", ".join(sorted(lacking))})')
     with contextlib.redirect_stdout(io.StringIO()):
-        coco_gt = COCO(str(ann_file))
-    sigmas = COCOeval().sigmas if sigmas is None else np.array(sigmas)
-    _check_annotations(coco_gt, ann_file, len(sigmas), use_area)
-    _check_detections(detections, name, coco_gt, ann_file, len(sigmas))
+        coco_gt = COCO(str(ann_file), ann_data=annotations)
+    _check_annotations(coco_gt, ann_file, num_keypoints, use_area)
+    _check_detections(detections, name, coco_gt, ann_file, num_keypoints)
     with contextlib.redirect_stdout(io.StringIO()):
-        coco_dt = coco_gt.loadRes(detections)
-    return SplitEval(coco_gt, coco_dt, splits, iou_type, sigmas, use_area).run()
+        return coco_gt, coco_gt.loadRes(detections)
 
 
 def _check_annotations(coco_gt: COCO, ann_file: str | Path, num_keypoints: int, use_area: bool) -> None:
@@ -268,11 +289,11 @@ def _check_detections(
             )
 
 
-def _read_json(path: str | Path):
+def _read_json(path: str | Path, wanted: str):
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'{path} is not JSON ({error}): give a COCO keypoint result') from error
+        raise ValueError(f'{path} is not JSON ({error}): give {wanted}') from error
 
 
 def _occlusion(annotation: dict) -> float:

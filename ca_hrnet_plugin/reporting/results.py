@@ -1,0 +1,91 @@
+"""The figures of one row of the table, from whatever a user has of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..evaluation import Split, SplitEval, evaluate_results
+from ..preflight import missing_inputs
+from .dump import read_dump
+from .protocol import Protocol, coco_evaluators
+from .work_dir import coco_figures, read_json, read_metrics
+
+
+@dataclass
+class Result:
+    """A row: its figures under CocoMetric's names as fractions, and where they are from."""
+
+    name: str
+    origin: str
+    figures: dict[str, float]
+    evaluation: SplitEval | None = None  # of a result file, which alone can be resampled
+    config: Path | None = None
+
+
+def read_result(name: str, source: str, protocol: Protocol | None = None, splits: Sequence[Split] = ()) -> Result:
+    """Reads a row, or runs its test.
+
+    Args:
+        name (str): What the row is called.
+        source (str): A work dir; a JSON file of metrics (``mim test --out``); a COCO keypoint result, or predictions
+            (``mim test --dump``); or ``CONFIG.py:CHECKPOINT``, which is tested now.
+        protocol (Protocol, optional): What result files and predictions are evaluated by.
+        splits (Sequence[Split]): What they are evaluated on.
+
+    Raises:
+        ValueError: The source cannot be read, or is of another data set.
+    """
+    config, is_pair, checkpoint = source.partition('.py:')
+    path = Path(source)
+    if is_pair:
+        return _tested(name, f'{config}.py', checkpoint, protocol, splits)
+    if path.is_dir():
+        metrics, origin, config = read_metrics(path)
+        return Result(name, origin, coco_figures(metrics), config=config)
+    if not path.exists():
+        raise ValueError(f'{source} does not exist: give a work dir, a result file or CONFIG.py:CHECKPOINT')
+    if path.suffix in ('.pkl', '.pickle'):
+        return _evaluated(name, source, read_dump(path, _needed(protocol, source)), protocol, splits)
+    content = read_json(path)
+    if isinstance(content, dict):
+        if not coco_figures(content):
+            raise ValueError(f'{source} has no AP: give metrics of CocoMetric, as mim test --out writes them')
+        return Result(name, f'metrics {source}', coco_figures(content))
+    return _evaluated(name, source, source, protocol, splits)
+
+
+def _evaluated(name: str, source: str, results, protocol: Protocol | None, splits: Sequence[Split]) -> Result:
+    protocol = _needed(protocol, source)
+    sigmas = protocol.metainfo['sigmas']
+    evaluation = evaluate_results(protocol.ann_file, results, splits, protocol.iou_type, sigmas, protocol.use_area)
+    return Result(name, f'evaluated {source} on {protocol.ann_file}', evaluation.figures(), evaluation)
+
+
+def _needed(protocol: Protocol | None, source: str) -> Protocol:
+    if protocol is None:
+        raise ValueError(f'{source} holds poses and no figures: give the annotations to evaluate them on')
+    return protocol
+
+
+def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, splits: Sequence[Split]) -> Result:
+    """Tests as ``mim test`` does, and leaves the keypoint result in the config's work dir, named by the checkpoint."""
+    cfg = Config.fromfile(config)
+    cfg.load_from = checkpoint
+    cfg.setdefault('work_dir', f'work_dirs/{Path(config).stem}')
+    missing = list(missing_inputs(cfg, ('test',)))
+    if missing:
+        raise ValueError(f'cannot test {config}: {"; ".join(missing)}')
+    prefix = Path(cfg.work_dir, Path(checkpoint).stem)
+    for evaluator in coco_evaluators(cfg):
+        evaluator['outfile_prefix'] = str(prefix)
+    metrics = Runner.from_cfg(cfg).test()
+    result_file = f'{prefix}.keypoints.json'
+    if protocol is not None and Path(result_file).exists():
+        result = _evaluated(name, result_file, result_file, protocol, splits)
+    else:
+        result = Result(name, f'test of {checkpoint}', coco_figures(metrics))
+    result.config = Path(config)
+    return result

@@ -1,0 +1,53 @@
+"""How the pictures look: the size of a paper's text, colours that colour-blind readers tell apart, file formats."""
+
+import functools
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from .whole_file import whole_file
+
+PICTURE_FORMATS = ('.png', '.svg', '.pdf')
+
+# Okabe and Ito's, https://jfly.uni-koeln.de/color/; runs differ by marker as well.
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
+
+_STYLE = {
+    'font.size': 8,
+    'axes.titlesize': 8,
+    'axes.labelsize': 8,
+    'xtick.labelsize': 7,
+    'ytick.labelsize': 7,
+    'legend.fontsize': 7.5,
+    'legend.frameon': False,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.linewidth': 0.6,
+    'lines.linewidth': 1.3,
+}
+
+
+def paper_style(draw):
+    """Lets a function that draws a figure draw it in this style."""
+
+    @functools.wraps(draw)
+    def styled(*args, **kwargs):
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Writes a figure as PNG, SVG or PDF, which the suffix says.
+
+    Raises:
+        ValueError: The suffix is another one.
+    """
+    if Path(path).suffix not in PICTURE_FORMATS:
+        raise ValueError(f'cannot write a picture to {path}: give a name that ends in {", ".join(PICTURE_FORMATS)}')
+    # Publishers ask for TrueType fonts in a PDF.
+    with matplotlib.rc_context({'pdf.fonttype': 42}), whole_file(path) as unfinished:
+        figure.savefig(unfinished, dpi=300)

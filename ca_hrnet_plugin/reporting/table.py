@@ -1,0 +1,166 @@
+"""Table 1: networks by COCO's figures, what each gains over the first, and how sure that is."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tabulate import tabulate
+
+from ..evaluation import Interval, Split, paired_bootstrap
+from .results import Result
+
+# The paper's headings, and CocoMetric's names. Those after them are CrowdPose's own, by its published crowd index.
+COCO_COLUMNS = {
+    'AP': 'AP',
+    'AP50': 'AP .5',
+    'AP75': 'AP .75',
+    'APM': 'AP (M)',
+    'APL': 'AP (L)',
+    'AR': 'AR',
+    'AR50': 'AR .5',
+    'AR75': 'AR .75',
+    'ARM': 'AR (M)',
+    'ARL': 'AR (L)',
+    'AP easy': 'AP(E)',
+    'AP medium': 'AP(M)',
+    'AP hard': 'AP(H)',
+}
+COMPLEXITY_COLUMNS = {'Params (M)': 'params (M)', 'GFLOPs': 'GFLOPs'}
+TABULATE_FORMATS = dict(text='simple', markdown='github', latex='latex_booktabs', html='html')
+FORMATS = (*TABULATE_FORMATS, 'csv', 'json')
+NOTHING = '\N{EN DASH}'
+
+
+@dataclass
+class Row:
+    """A network, its gain over the first one, and the interval of each gain; the first has no gain."""
+
+    result: Result
+    differences: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+
+
+def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool = False) -> list[Row]:
+    """Compares each result to the first.
+
+    Args:
+        results (Sequence[Result]): The first is what the others are compared to.
+        num_resamples (int): Resamples of the paired bootstrap, which needs result files; 0 for no intervals.
+        progress (bool): Whether to show a progress bar.
+
+    Raises:
+        ValueError: The results are not of the same images and people.
+    """
+    first, *others = results
+    rows = [Row(first)]
+    for other in others:
+        _check_same_instances(first, other)
+        row = Row(other)
+        for name, figure in other.figures.items():
+            if not _is_empty(figure) and not _is_empty(first.figures.get(name)):
+                row.differences[name] = figure - first.figures[name]
+        if num_resamples and first.evaluation and other.evaluation:
+            intervals = paired_bootstrap(first.evaluation, other.evaluation, num_resamples, progress=progress)
+            row.intervals = {name: intervals[name] for name in row.differences if name in intervals}
+        rows.append(row)
+    return rows
+
+
+def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequence[Split] = ()) -> str:
+    """The paper's table; after it AP and AR by level, where levels are asked for.
+
+    Figures are in percent. CSV has all in one table. JSON has fractions under CocoMetric's names.
+
+    Args:
+        rows (Sequence[Row]): What :func:`compare` gives.
+        output_format (str): One of :data:`FORMATS`.
+        levels (Sequence[Split]): Levels of crowding, occlusion and overlap.
+    """
+    if output_format == 'json':
+        return json.dumps([_as_json(row) for row in rows], indent=2)
+    known = {name for row in rows for name in row.result.figures}
+    main = {heading: name for heading, name in (COCO_COLUMNS | COMPLEXITY_COLUMNS).items() if name in known}
+    by_level = {
+        figure: {f'{level.measure} {level.name}': f'{figure} ({level.measure} {level.name})' for level in levels}
+        for figure in ('AP', 'AR')
+        if levels
+    }
+    if output_format == 'csv':
+        every_level = {name: name for columns in by_level.values() for name in columns.values()}
+        text = io.StringIO()
+        csv.writer(text, lineterminator='\n').writerows(_grid('', rows, main | every_level))
+        return text.getvalue().replace(NOTHING, '').rstrip()
+    grids = [_grid(title, rows, columns) for title, columns in {'': main, **by_level}.items()]
+    return '\n\n'.join(
+        tabulate(
+            body,
+            header,
+            TABULATE_FORMATS[output_format],
+            disable_numparse=True,
+            colalign=['left', *['right'] * (len(header) - 1)],
+        )
+        for header, *body in grids
+    )
+
+
+def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[list[str]]:
+    """The cells, header first."""
+    grid = [[title, *columns]]
+    counts = [_num_instances(rows, name) for name in columns.values()]
+    if any(counts):
+        grid.append(['instances', *counts])
+    for row in rows:
+        result = row.result
+        against = f'{result.name} - {rows[0].result.name}'
+        grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
+        if row.differences:
+            grid.append([against, *(_cell('{:+.1f}', name, row.differences.get(name)) for name in columns.values())])
+        if row.intervals:
+            grid.append([f'{against}, 95 %', *(_interval_cell(row.intervals.get(name)) for name in columns.values())])
+    return grid
+
+
+def _num_instances(rows: Sequence[Row], name: str) -> str:
+    """How many instances a level's figure, such as ``'AP (crowd easy)'``, is of."""
+    _, _, level = name.partition(' ')
+    counts = [row.result.figures[key] for row in rows if (key := f'instances {level}') in row.result.figures]
+    return f'{counts[0]:.0f}' if counts else ''
+
+
+def _cell(form: str, name: str, figure: float | None) -> str:
+    if figure is None or (form == '{:.1f}' and _is_empty(figure)):
+        return NOTHING
+    return form.format(figure if name in COMPLEXITY_COLUMNS.values() else 100 * figure)
+
+
+def _interval_cell(interval: Interval | None) -> str:
+    return NOTHING if interval is None else f'[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]'
+
+
+def _is_empty(figure: float | None) -> bool:
+    """COCOeval gives -1 where there is no instance."""
+    return figure is None or figure < 0
+
+
+def _check_same_instances(first: Result, other: Result) -> None:
+    for name in first.figures.keys() & other.figures.keys():
+        counts = first.figures[name], other.figures[name]
+        if name.startswith('instances') and counts[0] != counts[1]:
+            raise ValueError(
+                f'{first.name} and {other.name} are of different data sets, with {counts[0]:.0f} and {counts[1]:.0f} '
+                f'{name}: compare results on the same one'
+            )
+
+
+def _as_json(row: Row) -> dict:
+    figures = {name: None if _is_empty(figure) else figure for name, figure in row.result.figures.items()}
+    intervals = {name: [interval.low, interval.high] for name, interval in row.intervals.items()}
+    return dict(
+        name=row.result.name,
+        origin=row.result.origin,
+        figures=figures,
+        differences=row.differences,
+        intervals_95=intervals,
+    )

@@ -1,0 +1,127 @@
+"""Figure 5: accuracy, loss and AP over training, and where the learning rate drops."""
+
+import math
+from collections.abc import Mapping
+from itertools import cycle, pairwise
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from .style import COLOURS, MARKERS, paper_style
+from .work_dir import TrainingLog, coco_figures, read_training_log
+
+
+@paper_style
+def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
+    """Draws the runs into one figure of three panels; a panel that no run has anything for is left out.
+
+    The logged values of accuracy and loss are drawn thin, and their mean over each epoch thick.
+
+    Args:
+        work_dirs (Mapping[str, str | Path]): For each run its name and what :func:`read_training_log` takes.
+
+    Raises:
+        ValueError: A run has no scalars, or some are by epoch and others by iteration.
+    """
+    logs = {name: read_training_log(path) for name, path in work_dirs.items()}
+    units = {name: 'epoch' if _by_epoch(log) else 'iteration' for name, log in logs.items()}
+    if len(set(units.values())) > 1:
+        raise ValueError(f'these runs have no axis in common ({units}): draw them apart')
+
+    panels = {
+        'Accuracy (training)': lambda log: _trained(log, 'acc_pose'),
+        'Loss (training)': lambda log: _trained(log, 'loss'),
+        'AP (validation)': _validated,
+    }
+    panels = {title: points for title, points in panels.items() if any(len(points(log)) for log in logs.values())}
+    if not panels:
+        raise ValueError(f'{", ".join(map(str, work_dirs.values()))}: neither acc_pose, loss nor AP was logged')
+    figure = Figure(figsize=(2.35 * len(panels) + 0.1, 2.5), layout='constrained')
+    grid = figure.subplots(1, len(panels), sharex=True, squeeze=False)
+    for axes, (title, points) in zip(grid[0], panels.items(), strict=True):
+        axes.set_title(title)
+        axes.set_xlabel(next(iter(units.values())).capitalize())
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.ticklabel_format(axis='y', scilimits=(-3, 3))
+        axes.grid(alpha=0.25, linewidth=0.5)
+        for log, colour, marker in zip(logs.values(), cycle(COLOURS), cycle(MARKERS)):
+            values = points(log)
+            if points is _validated:
+                axes.plot(*values.T, color=colour, marker=marker, markersize=3, markevery=max(1, len(values) // 12))
+            else:
+                axes.plot(*values.T, color=colour, linewidth=0.5, alpha=0.35)
+                axes.plot(*_epoch_means(values, _by_epoch(log)).T, color=colour)
+        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+        _mark_drops(axes, logs)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=3, label=name)
+        for name, colour, marker in zip(logs, cycle(COLOURS), cycle(MARKERS))
+    ]
+    if any(lr_drops(log) for log in logs.values()):
+        handles.append(Line2D([], [], color='0.4', linestyle=':', label='learning rate drops'))
+    figure.legend(handles=handles, loc='outside upper center', ncols=4)
+    return figure
+
+
+def lr_drops(log: TrainingLog) -> dict[float, tuple[float, float]]:
+    """Where a steady learning rate falls, by epochs done (or iterations): the rate before and after.
+
+    A rate that falls all the time, as on a cosine, drops nowhere.
+    """
+    drops = {}
+    rated = [record for record in log.train if 'lr' in record]
+    for (earlier, before), (_, after) in pairwise(pairwise(rated)):
+        if earlier['lr'] == before['lr'] > after['lr']:
+            drops[after['epoch'] - 1 if _by_epoch(log) else before['iter']] = before['lr'], after['lr']
+    return drops
+
+
+def _mark_drops(axes, logs: Mapping[str, TrainingLog]) -> None:
+    drops = {place: rates for log in logs.values() for place, rates in lr_drops(log).items()}
+    for place, (before, after) in drops.items():
+        axes.axvline(place, color='0.4', linestyle=':', linewidth=0.9, zorder=0)
+        axes.annotate(
+            f'{before:.0e} → {after:.0e}'.replace('e-0', 'e-'),
+            (place, 0.5),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(-1.5, 0),
+            textcoords='offset points',
+            rotation=90,
+            ha='right',
+            va='center',
+            fontsize=5.5,
+            color='0.3',
+        )
+
+
+def _by_epoch(log: TrainingLog) -> bool:
+    return all('epoch' in record for record in (*log.train, *log.val))
+
+
+def _validated(log: TrainingLog) -> np.ndarray:
+    """(validations, 2): epochs done, AP in percent."""
+    figures = [(record.get('epoch', record['iter']), coco_figures(record).get('AP')) for record in log.val]
+    return np.array([(place, 100 * ap) for place, ap in figures if ap is not None]).reshape(-1, 2)
+
+
+def _trained(log: TrainingLog, key: str) -> np.ndarray:
+    """(logged iterations, 2): epochs done, value."""
+    per_epoch = _iterations_per_epoch(log.train) if _by_epoch(log) and log.train else 1
+    return np.array([(record['iter'] / per_epoch, record[key]) for record in log.train if key in record]).reshape(-1, 2)
+
+
+def _iterations_per_epoch(train: list[dict]) -> int:
+    """The fewest with which each logged iteration is in its epoch; runs do not log how many there are."""
+    return math.ceil(max(record['iter'] / record['epoch'] for record in train))
+
+
+def _epoch_means(values: np.ndarray, by_epoch: bool) -> np.ndarray:
+    """(epochs, 2): the middle of each epoch, the mean of its values; without epochs, of each fiftieth of the run."""
+    if not len(values):
+        return values
+    width = 1 if by_epoch else values[-1, 0] / 50
+    bins = np.ceil(np.round(values[:, 0] / width, 6)).astype(int)
+    return np.array([((number - 0.5) * width, values[bins == number, 1].mean()) for number in np.unique(bins)])
