@@ -5,6 +5,7 @@ writes a report. What is done is not done again, and an interrupted training goe
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,16 @@ from mmengine.config import Config
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.datasets import make_synthetic_crowd
+from ca_hrnet_plugin.datasets import contact_sheet, make_synthetic_crowd
+from ca_hrnet_plugin.evaluation import AREAS, level_splits
+from ca_hrnet_plugin.reporting.attention import draw_attention, load_model, record_gates
+from ca_hrnet_plugin.reporting.gallery import draw_gallery
+from ca_hrnet_plugin.reporting.page import write_report
+from ca_hrnet_plugin.reporting.protocol import Protocol, read_protocol
+from ca_hrnet_plugin.reporting.results import read_result
+from ca_hrnet_plugin.reporting.style import save_figure
+from ca_hrnet_plugin.reporting.table import compare, format_tables
+from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
 
 NETWORKS = {'HRNet': 'demo/hrnet_w16_128x96', 'CA-HRNet': 'demo/ca_hrnet_w16_128x96'}
 # Few enough people, little enough in their way, for networks that learn for minutes.
@@ -77,6 +87,53 @@ def main() -> None:
     run_side_by_side({network: network.train() for network in networks}, data)
     print('test: both on the val images, with detected boxes')
     run_side_by_side({network: network.test() for network in networks}, data)
+    print('report: table, curve and gallery')
+    page = report(networks, data / 'coco', out / 'report')
+    print(f'open {page}')
+
+
+def report(networks: list[DemoNetwork], coco: Path, folder: Path) -> Path:
+    """Prints the table and writes the page, of what the runs left on disk."""
+    folder.mkdir(exist_ok=True)
+    protocol = read_protocol(ann_file=coco / 'annotations/person_keypoints_val2017.json', image_dir=coco / 'val2017')
+    levels = level_splits()
+    rows = compare(
+        [read_result(network.name, str(network.results), protocol, [*AREAS, *levels]) for network in networks]
+    )
+    print('', format_tables(rows), '', sep='\n')
+
+    contact_sheet(coco, folder / 'data.png')
+    save_figure(plot_training_curve({network.name: network.work_dir for network in networks}), folder / 'curve.png')
+    results = {network.name: network.results for network in networks}
+    save_figure(draw_gallery(protocol, results, num_images=6, kpt_thr=0.1), folder / 'gallery.png')
+    save_figure(draw_attention(gates_of_largest_people(networks[-1], protocol)), folder / 'attention.png')
+    return write_report(
+        folder,
+        'CA-HRNet: the demo',
+        {
+            'Data': f'a synthetic crowd, {CROWD["num_train"]} images to train on and {CROWD["num_val"]} to validate',
+            'Training': f'narrow networks at 128x96, {networks[0].max_epochs} epochs from scratch, one seed',
+            'Command': 'make demo',
+            'Read with': 'one run each on few images: the intervals say how little follows from a difference',
+        },
+        {'Table 1, in percent': format_tables(rows, 'html', levels)},
+        {
+            'Figure 5: training': [folder / 'curve.png'],
+            'Figure 6: poses in the most crowded images': [folder / 'gallery.png'],
+            'Coordinate attention: gates along height and width': [folder / 'attention.png'],
+            'The data': [folder / 'data.png'],
+        },
+    )
+
+
+def gates_of_largest_people(network: DemoNetwork, protocol: Protocol, num: int = 2) -> list:
+    """The gates on the largest people of the val images."""
+    model = load_model(network.config, network.checkpoint)
+    annotations = json.loads(Path(protocol.ann_file).read_text())
+    names = {image['id']: image['file_name'] for image in annotations['images']}
+    people = sorted(annotations['annotations'], key=lambda person: person['area'])[-num:]
+    images = [Path(protocol.image_dir, names[person['image_id']]) for person in people]
+    return [record_gates(model, image, person['bbox']) for image, person in zip(images, people, strict=True)]
 
 
 def run_side_by_side(commands: dict[DemoNetwork, list], data: Path) -> None:
