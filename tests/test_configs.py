@@ -121,6 +121,16 @@ def test_each_config_is_read_back_from_what_a_run_saves_of_it(name, tmp_path):
     assert not difference(Config.fromfile(tmp_path / 'saved.py'), config)
 
 
+@pytest.fixture
+def one_thread():
+    """For networks of this many small layers, threads that share busy cores are slower than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures('one_thread')
 @pytest.mark.parametrize('name', NAMES)
 def test_each_config_builds_a_model_like_its_stock_one_that_predicts_and_learns(name):
     config, parent = load(name), stock(name)
