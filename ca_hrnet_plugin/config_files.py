@@ -7,7 +7,9 @@ CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 
 def config_names() -> list[str]:
     """The names that :func:`config_path` knows, sorted, such as ``'ca_hrnet_w32_coco_256x192'``."""
-    return sorted(path.relative_to(CONFIGS).with_suffix('').as_posix() for path in CONFIGS.glob('**/*.py'))
+    paths = (path.relative_to(CONFIGS) for path in CONFIGS.glob('**/*.py'))
+    # As everywhere in OpenMMLab, _base_ holds parts and no whole configs.
+    return sorted(path.with_suffix('').as_posix() for path in paths if '_base_' not in path.parts)
 
 
 def config_path(name: str) -> str:

@@ -1,7 +1,7 @@
 # A narrow CA-HRNet at low resolution, from scratch: for two CPU cores, trials and tests.
 _base_ = './ca_hrnet_w32_coco_256x192.py'
 
-codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
+codec = dict(_base_.codec, input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
 
 model = dict(
     backbone=dict(
@@ -16,15 +16,8 @@ model = dict(
     head=dict(in_channels=16, decoder=codec),
 )
 
-train_pipeline = _base_.train_pipeline
-val_pipeline = _base_.val_pipeline
-for transform in train_pipeline + val_pipeline:
-    if transform['type'] == 'TopdownAffine':
-        transform.update(input_size=codec['input_size'])
-    if transform['type'] == 'GenerateTarget':
-        transform.update(encoder=codec)
-del transform
-
+train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline
+train_pipeline[-3] = val_pipeline[-2] = dict(type='TopdownAffine', input_size=codec['input_size'])
+train_pipeline[-2] = dict(type='GenerateTarget', encoder=codec)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = val_dataloader
+val_dataloader = test_dataloader = dict(dataset=dict(pipeline=val_pipeline))

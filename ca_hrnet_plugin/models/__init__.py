@@ -1,5 +1,6 @@
 from .c_basic_block import CBasicBlock
 from .ca_hrnet import CAHRNet
+from .cbam import CBAM
 from .coord_attention import CoordAttention
 
-__all__ = ['CAHRNet', 'CBasicBlock', 'CoordAttention']
+__all__ = ['CBAM', 'CAHRNet', 'CBasicBlock', 'CoordAttention']

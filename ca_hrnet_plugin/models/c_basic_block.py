@@ -25,6 +25,9 @@ class CBasicBlock(BasicBlock):
         ca_after (str | Sequence[str]): Where attention stands: ``'norm2'``, ``'norm1'`` (then after the ReLU that
             follows it), or both.
         reduction (int): See :class:`CoordAttention`.
+        attention (dict, optional): Config of another module in the place of :class:`CoordAttention`, such as
+            ``dict(type='CBAM', reduction=16)``; ``channels`` is filled in. ``reduction`` and ``norm_cfg`` of the block
+            do not reach it.
         **kwargs: Whatever ``BasicBlock`` takes. ``norm_cfg`` is the attention's too.
 
     Raises:
@@ -37,15 +40,17 @@ class CBasicBlock(BasicBlock):
         out_channels: int,
         ca_after: str | Sequence[str] = 'norm2',
         reduction: int = 32,
+        attention: dict | None = None,
         **kwargs,
     ):
         super().__init__(in_channels, out_channels, **kwargs)
         places = (ca_after,) if isinstance(ca_after, str) else tuple(ca_after or ())
         if not places or not set(places) <= set(PLACES):
             raise ValueError(f"ca_after={ca_after!r} of CBasicBlock: give 'norm1', 'norm2' or both")
+        attention = attention or dict(type=CoordAttention, reduction=reduction, norm_cfg=self.norm_cfg)
         channels = dict(norm1=self.mid_channels, norm2=out_channels)
         self.ca = nn.ModuleDict(
-            {place: CoordAttention(channels[place], reduction, self.norm_cfg) for place in PLACES if place in places}
+            {place: MODELS.build(dict(attention, channels=channels[place])) for place in PLACES if place in places}
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ class CAHRNet(HRNet):
 
     Args:
         extra (dict): The stages, as ``HRNet`` takes them. Bottleneck blocks stay as they are.
-        ca_cfg (dict, optional): Arguments for each :class:`CBasicBlock`, such as ``dict(ca_after='norm1')``.
+        ca_cfg (dict, optional): Arguments for each :class:`CBasicBlock`, such as ``dict(ca_after='norm1')`` or
+            ``dict(attention=dict(type='CBAM'))``.
         ca_stages (Sequence[int]): Stages that attend, of 2, 3 and 4. With none this is stock HRNet.
         warm_start (str): What attention starts from when stock HRNet weights are loaded, in whatever way:
             ``'identity'``, so that outputs are those of the stock network (see warm_start.py), or ``'none'``, the

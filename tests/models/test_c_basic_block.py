@@ -80,6 +80,22 @@ def test_reduction_reaches_the_attention():
     assert CBasicBlock(64, 64, reduction=4).ca['norm2'].conv1.out_channels == 16
 
 
+@pytest.mark.parametrize(
+    ('attention', 'gate', 'factor'),
+    [
+        (dict(type='mmpose.models.backbones.utils.SELayer', ratio=4), 'conv2', 1 / 2),
+        (dict(type='CBAM', reduction=4), 'fc2', 1 / 4),
+    ],
+)
+def test_another_attention_stands_in_the_same_place(attention, gate, factor):
+    ours = CBasicBlock(8, 8, attention=attention).eval()
+    for name, parameter in ours.ca['norm2'].named_parameters():
+        if name.startswith((gate, 'conv.')):
+            nn.init.zeros_(parameter)
+    branch = ours.norm2(ours.conv2(ours.norm1(ours.conv1(X)).relu()))
+    torch.testing.assert_close(ours(X), (X + factor * branch).relu())
+
+
 @pytest.mark.parametrize('wrong', ['norm3', '', None, ('norm2', 'conv1'), ()])
 def test_refuses_an_unknown_place(wrong):
     with pytest.raises(ValueError, match=r'ca_after=.*norm1.*norm2'):

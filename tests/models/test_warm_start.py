@@ -14,6 +14,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from ca_hrnet_plugin import CAHRNet, config_path
+from ca_hrnet_plugin.models import CBAM
 
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}.py'
 NARROW = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')).model.backbone.extra.to_dict()
@@ -64,6 +65,26 @@ def test_stock_weights_give_stock_outputs_to_the_last_bit(stock, ca_after, train
     for key, value in reference.state_dict().items():
         if 'running' in key:
             assert torch.equal(ours.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize('attention', [dict(type='mmpose.models.backbones.utils.SELayer'), dict(type='CBAM')])
+@pytest.mark.parametrize('training', [False, True])
+def test_another_attention_starts_as_identity_too(stock, attention, training):
+    ours = CAHRNet(NARROW, ca_cfg=dict(attention=attention))
+    ours.load_state_dict(stock.state_dict())
+    reference = copy.deepcopy(stock)
+    reference.train(training)
+    assert torch.equal(ours.train(training)(X)[0], reference(X)[0])
+
+
+def test_attention_that_has_no_known_start_is_refused_and_says_so(stock):
+    class OwnAttention(CBAM):
+        pass
+
+    ca_cfg = dict(attention=dict(type=OwnAttention))
+    with pytest.raises(ValueError, match=r"OwnAttention.*warm_start='none'"):
+        CAHRNet(NARROW, ca_cfg=ca_cfg).load_state_dict(stock.state_dict())
+    CAHRNet(NARROW, ca_cfg=ca_cfg, warm_start='none').load_state_dict(stock.state_dict())
 
 
 @pytest.mark.parametrize(('dtype', 'bound'), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
