@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -31,3 +32,13 @@ def mim(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def write_json(tmp_path):
+    def write(name: str, content) -> str:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content))
+        return str(tmp_path / name)
+
+    return write

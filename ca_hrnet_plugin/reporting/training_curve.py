@@ -54,7 +54,8 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
             else:
                 axes.plot(*values.T, color=colour, linewidth=0.5, alpha=0.35)
                 axes.plot(*_epoch_means(values, _by_epoch(log)).T, color=colour)
-        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+        if axes.dataLim.y0 >= 0:  # an RLE loss is not
+            axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
         _mark_drops(axes, logs)
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=3, label=name)

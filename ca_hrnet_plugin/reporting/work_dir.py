@@ -40,9 +40,11 @@ def read_training_log(path: str | Path) -> TrainingLog:
     for file in _scalars_files(Path(path)):
         run = _read_scalars(file)
         if run.train:
-            start = run.train[0]['iter']
-            train = [record for record in train if record['iter'] < start]
-            val = [record for record in val if record['iter'] < start]
+            # A run resumes at the start of an epoch, and need not log the iterations that the one before it did.
+            unit = 'epoch' if 'epoch' in run.train[0] else 'iter'
+            start = run.train[0][unit]
+            train = [record for record in train if record.get(unit, start) < start]
+            val = [record for record in val if record.get(unit, start) < start]
         train += run.train
         val += run.val
     if not train and not val:

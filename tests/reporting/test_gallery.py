@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+
+import cv2
+import matplotlib.collections
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from ca_hrnet_plugin.evaluation import crowd_index
+from ca_hrnet_plugin.reporting.gallery import draw_gallery
+from ca_hrnet_plugin.reporting.protocol import read_protocol
+
+
+@pytest.fixture
+def image_dir(two_networks, tmp_path):
+    """The images of the annotation file, each of a shade of its own."""
+    dataset = json.loads((tmp_path / 'annotations.json').read_text())
+    for image in dataset['images']:
+        image['file_name'] = f'{image["id"]}.png'
+        cv2.imwrite(str(tmp_path / image['file_name']), np.full((480, 640, 3), image['id'], dtype=np.uint8))
+    (tmp_path / 'annotations.json').write_text(json.dumps(dataset))
+    return tmp_path
+
+
+@pytest.fixture
+def draw(two_networks, image_dir):
+    ann_file, base, better = two_networks
+
+    def draw(**kwargs):
+        protocol = read_protocol(ann_file=ann_file, image_dir=image_dir)
+        return draw_gallery(protocol, {'HRNet': base, 'CA-HRNet': better}, **kwargs)
+
+    return draw
+
+
+def annotations_of(image_dir, image_id):
+    dataset = json.loads((image_dir / 'annotations.json').read_text())
+    return [one for one in dataset['annotations'] if one['image_id'] == image_id]
+
+
+def shown_images(figure):
+    return [int(axes.images[0].get_array()[0, 0, 0]) for axes in figure.axes[::3]]
+
+
+def dots(axes):
+    """The joints drawn, (N, 2), and whether each is hollow."""
+    scatters = [part for part in axes.collections if isinstance(part, matplotlib.collections.PathCollection)]
+    hollow = [np.full(len(part.get_offsets()), (part.get_facecolor() == 1).all()) for part in scatters]
+    return np.concatenate([part.get_offsets() for part in scatters]), np.concatenate(hollow)
+
+
+def test_the_most_crowded_images_are_drawn_most_crowded_first(draw, image_dir):
+    crowding = {image_id: crowd_index(annotations_of(image_dir, image_id)) for image_id in range(1, 41)}
+    shown = shown_images(draw(num_images=3))
+    assert [crowding[image_id] for image_id in shown] == sorted(crowding.values())[:-4:-1]
+
+
+def test_chosen_images_are_drawn_in_the_order_given(draw):
+    assert shown_images(draw(image_ids=[7, 3])) == [7, 3]
+
+
+def test_hidden_joints_of_the_ground_truth_are_hollow(draw, image_dir):
+    figure = draw(image_ids=[5])
+    joints = np.reshape([one['keypoints'] for one in annotations_of(image_dir, 5)], (-1, 3))
+    drawn, hollow = dots(figure.axes[0])
+    for v, is_hollow in ((1, True), (2, False)):
+        expected = joints[joints[:, 2] == v, :2]
+        assert len(expected)
+        assert sorted(map(tuple, drawn[hollow == is_hollow])) == sorted(map(tuple, expected))
+
+
+def test_joints_and_people_under_their_thresholds_are_not_drawn(draw, two_networks):
+    figure = draw(image_ids=[5], kpt_thr=0.6, score_thr=0.5)
+    people = [one for one in json.loads(Path(two_networks[1]).read_text()) if one['image_id'] == 5]
+    joints = np.concatenate([np.reshape(one['keypoints'], (-1, 3)) for one in people if one['score'] >= 0.5])
+    drawn, hollow = dots(figure.axes[1])
+    assert 0 < len(drawn) < 17 * len(people)
+    assert sorted(map(tuple, drawn)) == sorted(map(tuple, joints[joints[:, 2] >= 0.6, :2]))
+    assert not hollow.any()
+
+
+def test_left_and_right_limbs_have_the_colours_of_mmpose(draw, image_dir):
+    figure = draw(image_ids=[5], kpt_thr=0)
+    metainfo = read_protocol(ann_file='any').metainfo
+    expected = {tuple(np.array(colour) / 255) for colour in metainfo['skeleton_link_colors']}
+    assert {to_rgb(line.get_color()) for line in figure.axes[1].lines} == expected
+    assert len(expected) > 2
+
+
+def test_columns_are_named_and_rows_say_how_crowded_they_are(draw, image_dir):
+    figure = draw(image_ids=[5])
+    assert [axes.get_title() for axes in figure.axes] == ['Ground truth', 'HRNet', 'CA-HRNet']
+    assert f'crowd index {crowd_index(annotations_of(image_dir, 5)):.2f}' in figure.axes[0].get_ylabel()
+
+
+def test_the_tool_writes_the_picture(tool, two_networks, image_dir):
+    ann_file, base, _ = two_networks
+    code, _, _ = tool(
+        *('make_gallery', 'poses', f'HRNet={base}', '--ann-file', ann_file, '--img-dir', image_dir),
+        *('--num', 2, '--out', image_dir / 'gallery.png'),
+    )
+    assert code == 0
+    picture = cv2.imread(str(image_dir / 'gallery.png'))
+    assert picture.shape[1] == 2100
+    assert picture.std() > 0
+
+
+def test_what_cannot_be_drawn_is_told_in_one_line(tool, two_networks, image_dir, write_json):
+    ann_file, base, _ = two_networks
+    other = write_json('other.json', [dict(image_id=99, category_id=1, keypoints=[0] * 51, score=1)])
+    for arguments, complaint in (
+        ((f'A={base}', '--ann-file', ann_file, '--img-dir', image_dir / 'nowhere'), 'is missing'),
+        ((f'A={base}', '--ann-file', ann_file, '--img-dir', image_dir, '--images', 99), 'image 99 is not in'),
+        ((f'A={other}', '--ann-file', ann_file, '--img-dir', image_dir), 'is of another data set'),
+        ((f'A={base}', '--ann-file', base, '--img-dir', image_dir), 'holds no COCO annotations'),
+        ((f'A={base}',), 'no annotations'),
+    ):
+        code, _, _ = tool('make_gallery', 'poses', *arguments)
+        assert complaint in code
+        assert '\n' not in code

@@ -1,0 +1,307 @@
+import contextlib
+import csv
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import DumpResults
+from mmpose.apis import init_model
+from mmpose.evaluation.metrics import CocoMetric
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval
+
+from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.evaluation import crowd_index, evaluate_results, paired_bootstrap
+from ca_hrnet_plugin.reporting.protocol import read_protocol
+from ca_hrnet_plugin.reporting.table import COCO_COLUMNS
+from ca_hrnet_plugin.reporting.work_dir import read_metrics
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+PAPER_COLUMNS = ['AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL']
+
+
+def coco_stats(ann_file, results, iou_type='keypoints', sigmas=None, use_area=True):
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(ann_file)
+        evaluation = COCOeval(coco, coco.loadRes(results), iou_type, sigmas, use_area)
+        evaluation.params.useSegm = None
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def csv_rows(text):
+    return {row.pop(''): row for row in csv.DictReader(io.StringIO(text))}
+
+
+def coco_metrics(ap, **more):
+    return {'coco/AP': ap, 'coco/AP .5': ap + 0.1, 'coco/AR': ap + 0.05, 'time': 3.0, **more}
+
+
+def test_figures_of_keypoint_results_are_those_of_coco_eval_in_percent(tool, two_networks):
+    ann_file, base, better = two_networks
+    code, out, _ = tool(
+        *('benchmark_table', f'HRNet={base}', f'CA-HRNet={better}', '--ann-file', ann_file),
+        *('--resamples', 0, '--format', 'csv'),
+    )
+    assert code == 0
+    rows = csv_rows(out)
+    expected = {name: 100 * coco_stats(ann_file, path) for name, path in (('HRNet', base), ('CA-HRNet', better))}
+    for name, stats in expected.items():
+        assert list(rows[name]) == PAPER_COLUMNS
+        assert [float(cell) for cell in rows[name].values()] == pytest.approx(stats, abs=0.0501)
+    differences = [float(cell) for cell in rows['CA-HRNet - HRNet'].values()]
+    assert differences == pytest.approx(expected['CA-HRNet'] - expected['HRNet'], abs=0.0501)
+    assert rows['CA-HRNet - HRNet']['AP'].startswith('+'), 'a gain has its sign'
+
+
+def test_intervals_are_those_of_the_paired_bootstrap(tool, two_networks):
+    ann_file, base, better = two_networks
+    _, out, _ = tool(
+        *('benchmark_table', f'A={base}', f'B={better}', '--ann-file', ann_file, '--resamples', 40, '--format', 'json'),
+        '--levels',
+    )
+    second = json.loads(out)[1]
+    intervals = paired_bootstrap(evaluate_results(ann_file, base), evaluate_results(ann_file, better), 40)
+    assert second['intervals_95'].keys() >= {'AP', 'AR (L)', 'AP (crowd medium)'}
+    for name, (low, high) in second['intervals_95'].items():
+        assert (low, high) == pytest.approx((intervals[name].low, intervals[name].high))
+        assert second['differences'][name] == pytest.approx(intervals[name].difference)
+
+
+def test_levels_have_their_counts_and_an_empty_one_is_a_dash(tool, two_networks, write_json):
+    ann_file, base, _ = two_networks
+    dataset = json.loads(Path(ann_file).read_text())
+    for annotation in dataset['annotations']:  # as CrowdPose has it in some images: everything visible
+        annotation['keypoints'][2::3] = [2 * (v > 0) for v in annotation['keypoints'][2::3]]
+    ann_file = write_json('all_visible.json', dataset)
+    _, out, _ = tool('benchmark_table', f'A={base}', '--ann-file', ann_file, '--levels')
+    heading, _, counts, figures = out.split('\n\n')[1].splitlines()
+    columns = [part.strip() for part in heading.split('  ') if part.strip()]
+    counts = dict(zip(columns[1:], counts.split()[1:], strict=True))
+    figures = dict(zip(columns[1:], figures.split()[1:], strict=True))
+
+    by_image = {}
+    for annotation in dataset['annotations']:
+        by_image.setdefault(annotation['image_id'], []).append(annotation)
+    hard = [people for people in by_image.values() if crowd_index(people) >= 0.8]
+    num_hard = sum(not one['iscrowd'] and one['num_keypoints'] > 0 for people in hard for one in people)
+    assert counts['crowd hard'] == str(num_hard)
+    assert (counts['occlusion high'], figures['occlusion high']) == ('0', '\N{EN DASH}')
+    assert float(figures['occlusion low']) > 0
+
+
+def test_every_format_holds_the_same_cells(tool, two_networks):
+    ann_file, base, better = two_networks
+    outputs = {
+        form: tool(
+            *('benchmark_table', f'A={base}', f'B={better}', '--ann-file', ann_file),
+            *('--resamples', 0, '--format', form),
+        )[1]
+        for form in ('text', 'markdown', 'latex', 'html', 'csv', 'json')
+    }
+    cells = csv_rows(outputs['csv'])['B - A'].values()
+    for form in ('text', 'markdown', 'latex', 'html'):
+        assert all(cell in outputs[form] for cell in cells), form
+    assert outputs['markdown'].startswith('|')
+    assert '\\toprule' in outputs['latex']
+    assert '<table>' in outputs['html']
+    assert json.loads(outputs['json'])[1]['differences']['AP'] == pytest.approx(
+        float(csv_rows(outputs['csv'])['B - A']['AP']) / 100, abs=0.000501
+    )
+
+
+def test_a_work_dir_gives_its_best_validation_until_it_is_tested(write_scalars, write_json):
+    vals = [dict(coco_metrics(ap), step=epoch) for epoch, ap in ((10, 0.5), (20, 0.7), (30, 0.6))]
+    iterations = [dict(lr=1e-3, loss=1.0, epoch=epoch, iter=epoch * 100, step=epoch * 100) for epoch in (10, 20, 30)]
+    records = [record for pair in zip(iterations, vals, strict=True) for record in pair]
+    work_dir = write_scalars('work/20260101_000000', records)
+    best = read_metrics(work_dir)
+    assert best.metrics['coco/AP'] == 0.7
+    assert 'epoch 20' in best.origin
+    for stamp, ap in (('20260102_000000', 0.65), ('20260103_000000', 0.66)):
+        write_json(f'work/{stamp}/{stamp}.json', coco_metrics(ap))
+    tested = read_metrics(work_dir)
+    assert tested.metrics['coco/AP'] == 0.66, 'the newest test'
+    assert tested.config.parts[-3:] == ('20260103_000000', 'vis_data', 'config.py')
+
+
+def test_rows_of_metrics_compare_where_both_have_a_figure(tool, write_json):
+    first = write_json('first.json', coco_metrics(0.70))
+    second = write_json('second.json', {'crowdpose/AP': 0.68, 'crowdpose/AP(H)': 0.5})
+    code, out, _ = tool('benchmark_table', f'A={first}', f'B={second}', '--format', 'csv')
+    rows = csv_rows(out)
+    assert code == 0
+    assert rows['B']['AP'] == '68.0'
+    assert rows['B - A']['AP'] == '-2.0'
+    assert (rows['B']['AR'], rows['B']['AP hard'], rows['B - A']['AP hard']) == ('', '50.0', '')
+
+
+def test_results_on_different_people_are_not_compared(tool, write_json):
+    first = write_json('first.json', coco_metrics(0.7, **{'coco/instances (crowd easy)': 5}))
+    second = write_json('second.json', coco_metrics(0.7, **{'coco/instances (crowd easy)': 6}))
+    code, _, _ = tool('benchmark_table', f'A={first}', f'B={second}')
+    assert 'A and B are of different data sets, with 5 and 6' in code
+
+
+def test_crowdpose_results_take_sigmas_and_settings_from_a_config(tool, data_root, write_json, tmp_path):
+    ann_file = data_root / 'crowdpose/annotations/test_crowdpose.json'
+    people = [one for one in json.loads(ann_file.read_text())['annotations'] if one['num_keypoints']]
+    rng = np.random.default_rng(0)
+    detections = []
+    for person in people:
+        keypoints = np.reshape(person['keypoints'], (-1, 3)).astype(float)
+        keypoints[:, :2] += rng.normal(0, 4, keypoints[:, :2].shape)
+        score = float(rng.uniform(0.5, 1))
+        detections.append(
+            dict(image_id=person['image_id'], category_id=1, keypoints=keypoints.ravel().tolist(), score=score)
+        )
+    results = write_json('results.json', detections)
+    config = tmp_path / 'crowdpose.py'
+    config.write_text(
+        "_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/crowdpose/td-hm_hrnet-w32_8xb64-210e_crowdpose-256x192.py'"
+    )
+    _, out, _ = tool('benchmark_table', f'A={results}', '--config', config, '--ann-file', ann_file, '--format', 'csv')
+    sigmas = read_protocol(config).metainfo['sigmas']
+    assert len(sigmas) == 14
+    stats = 100 * coco_stats(str(ann_file), results, 'keypoints_crowd', sigmas, use_area=False)
+    row = csv_rows(out)['A']
+    assert 0 < stats[0] < 100
+    figures = [float(row[name]) for name in ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75')]
+    assert figures == pytest.approx(stats[:6], abs=0.0501)
+
+
+def dump_predictions(detections, path):
+    """What ``mim test --dump`` writes, by the metric that does it there."""
+    metric = DumpResults(str(path))
+    for index, detection in enumerate(detections):
+        keypoints = np.reshape(detection['keypoints'], (1, -1, 3))
+        metric.process(
+            {},
+            [
+                dict(
+                    id=index,
+                    img_id=detection['image_id'],
+                    pred_instances=dict(
+                        keypoints=keypoints[..., :2].astype(np.float32),
+                        keypoint_scores=keypoints[..., 2].astype(np.float32),
+                    ),
+                    gt_instances=dict(
+                        bbox_scores=np.float32([detection['score']]), bbox_scales=np.float32([[100, 100]])
+                    ),
+                )
+            ],
+        )
+    metric.evaluate(len(detections))
+
+
+def test_dumped_predictions_give_what_coco_metric_gives(tool, two_networks, tmp_path):
+    ann_file, _, better = two_networks
+    detections = json.loads(Path(better).read_text())
+    dump_predictions(detections, tmp_path / 'predictions.pkl')
+    code, out, _ = tool('benchmark_table', f'A={tmp_path}/predictions.pkl', '--ann-file', ann_file, '--format', 'json')
+    assert code == 0
+    metric = CocoMetric(ann_file)
+    metric.dataset_meta = read_protocol(ann_file=ann_file).metainfo
+    metric.process({}, pickle.loads((tmp_path / 'predictions.pkl').read_bytes()))
+    with contextlib.redirect_stdout(io.StringIO()):
+        expected = metric.evaluate(len(detections))
+    figures = json.loads(out)[0]['figures']
+    assert 0 < figures['AP'] < 1
+    assert {f'coco/{name}': figures[name] for name in figures} == pytest.approx(expected)
+
+
+class Burglar:
+    """A pickle of it runs code when it is loaded as usual."""
+
+    def __reduce__(self):
+        return eval, ("open('broken_in', 'w')",)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tool, two_networks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'evil.pkl').write_bytes(pickle.dumps([Burglar()]))
+    code, _, _ = tool('benchmark_table', 'A=evil.pkl', '--ann-file', two_networks[0])
+    assert 'builtins.eval' in code
+    assert 'outfile_prefix' in code
+    assert not (tmp_path / 'broken_in').exists()
+
+
+def test_complexity_counts_the_parameters_of_the_config(tool, write_json):
+    metrics = write_json('metrics.json', coco_metrics(0.7))
+    config = config_path('hrnet_w16_coco_128x96')
+    _, out, _ = tool(
+        *('benchmark_table', f'A={metrics}', '--complexity', '--row-config', f'A={config}', '--format', 'json'),
+    )
+    figures = json.loads(out)[0]['figures']
+    model = init_model(config, device='cpu')
+    assert figures['params (M)'] == sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    # The stem alone: two 3x3 convolutions, of 3 to 64 and 64 to 64 channels, on a half and a quarter of 128x96.
+    stem = (3 * 64 * 64 * 48 + 64 * 64 * 32 * 24) * 9 / 1e9
+    assert stem < figures['GFLOPs'] < 1
+
+
+@pytest.mark.parametrize(
+    ('content', 'complaint'),
+    [
+        ('{"coco/AP":', 'is not JSON'),
+        ('{"loss": 1}', 'has no AP'),
+        ('[]', 'holds no detections'),
+        ('[{"image_id": 987654321, "category_id": 1, "keypoints": [], "score": 1}]', 'is of another data set'),
+        ('{"a/AP": 0.5, "b/AP": 0.4}', 'several data sets'),
+    ],
+)
+def test_a_file_that_cannot_be_a_row_is_told_in_one_line(tool, two_networks, tmp_path, content, complaint):
+    path = tmp_path / 'input.json'
+    path.write_text(content)
+    code, out, _ = tool('benchmark_table', f'A={path}', '--ann-file', two_networks[0])
+    assert complaint in code
+    assert '\n' not in code
+    assert out == ''
+
+
+@pytest.mark.parametrize(
+    ('source', 'complaint'),
+    [
+        ('{tmp}/nowhere', 'does not exist'),
+        ('{tmp}', 'no scalars'),
+        ('{base}', 'give the annotations'),
+        ('{config}:nowhere.pth', 'nowhere.pth (load_from) not found'),
+    ],
+)
+def test_a_source_that_is_not_there_is_told_in_one_line(tool, two_networks, tmp_path, source, complaint):
+    config = config_path('ca_hrnet_w16_coco_128x96')
+    source = source.format(tmp=tmp_path / 'empty', base=two_networks[1], config=config)
+    if complaint == 'no scalars':
+        (tmp_path / 'empty').mkdir()
+    code, _, _ = tool('benchmark_table', f'A={source}')
+    assert complaint in code
+    assert '\n' not in code
+
+
+def test_a_config_and_a_checkpoint_are_tested_and_leave_their_results(data_root, tmp_path):
+    base = config_path('hrnet_w16_coco_128x96')
+    config = tmp_path / 'ground_truth_boxes.py'
+    config.write_text(f'_base_ = {base!r}\ntest_dataloader = dict(dataset=dict(bbox_file=None))\n')
+    torch.save(dict(state_dict=init_model(base, device='cpu').state_dict()), tmp_path / 'untrained.pth')
+    # A process of its own: a run's logger keeps the output stream of the test it began in.
+    run = subprocess.run(
+        [sys.executable, TOOLS / 'benchmark_table.py', f'A={config}:untrained.pth', '--format', 'json'],
+        cwd=tmp_path,
+        env={**os.environ, 'CA_HRNET_DATA': str(data_root)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    figures = json.loads(run.stdout)[0]['figures']
+    results = tmp_path / 'work_dirs/ground_truth_boxes/untrained.keypoints.json'
+    stats = coco_stats(str(data_root / 'coco/annotations/person_keypoints_val2017.json'), str(results))
+    assert [figures[name] for name in COCO_COLUMNS.values() if name in figures] == pytest.approx(stats)

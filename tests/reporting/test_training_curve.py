@@ -1,0 +1,126 @@
+import json
+import struct
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from ca_hrnet_plugin.reporting.training_curve import lr_drops, plot_training_curve
+from ca_hrnet_plugin.reporting.work_dir import TrainingLog, read_training_log
+
+
+def iterations(epochs, every=10, per_epoch=40, loss=1.0, lr=lambda epoch: 1e-3):
+    return [
+        dict(lr=lr(epoch), loss=loss, acc_pose=0.5, epoch=epoch, iter=number, step=number)
+        for epoch in epochs
+        for number in range((epoch - 1) * per_epoch + every, epoch * per_epoch + 1, every)
+    ]
+
+
+def validation(epoch, ap):
+    return {'coco/AP': ap, 'data_time': 0.1, 'step': epoch}
+
+
+def panel(figure, title):
+    return next(axes for axes in figure.axes if axes.get_title().startswith(title))
+
+
+def test_a_resumed_run_continues_and_the_later_run_has_what_both_logged(write_scalars):
+    # Killed in epoch 4 after a checkpoint of epoch 2, and resumed there with another logging interval.
+    first = [*iterations(range(1, 4), loss=1.0), validation(3, 0.1), *iterations([4], loss=1.0)]
+    write_scalars('20260101_000000', first)
+    work_dir = write_scalars('20260102_000000', [*iterations(range(3, 6), every=20, loss=2.0), validation(5, 0.3)])
+    log = read_training_log(work_dir)
+    assert [record['iter'] for record in log.train] == [*range(10, 81, 10), *range(100, 201, 20)]
+    assert [record['loss'] for record in log.train] == [1.0] * 8 + [2.0] * 6
+    assert [(record['epoch'], record['coco/AP']) for record in log.val] == [(5, 0.3)]
+
+
+def test_a_run_begun_anew_replaces_the_earlier_one(write_scalars):
+    write_scalars('20260101_000000', [*iterations(range(1, 9)), validation(8, 0.9)])
+    log = read_training_log(write_scalars('20260102_000000', [*iterations([1, 2]), validation(2, 0.2)]))
+    assert max(record['epoch'] for record in log.train) == 2
+    assert [record['coco/AP'] for record in log.val] == [0.2]
+
+
+def test_the_curve_has_ap_in_percent_at_the_epochs_of_validation(write_scalars):
+    records = []
+    for epoch in range(1, 7):
+        records += iterations([epoch], loss=1 / epoch)
+        records += [validation(epoch, epoch / 10)] if epoch % 2 == 0 else []
+    figure = plot_training_curve({'HRNet': write_scalars('a/20260101_000000', records)})
+    (line,) = panel(figure, 'AP').lines
+    np.testing.assert_allclose(line.get_xydata(), [(2, 20), (4, 40), (6, 60)])
+    logged, means = panel(figure, 'Loss').lines
+    np.testing.assert_allclose(logged.get_xdata(), np.arange(1, 25) / 4, err_msg='four logged iterations an epoch')
+    np.testing.assert_allclose(means.get_xydata(), [(epoch - 0.5, 1 / epoch) for epoch in range(1, 7)])
+
+
+def test_several_runs_are_told_apart_in_one_legend(write_scalars):
+    runs = {name: write_scalars(f'{name}/20260101_000000', iterations([1, 2])) for name in ('HRNet', 'CA-HRNet')}
+    figure = plot_training_curve(runs)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ['HRNet', 'CA-HRNet']
+    colours = {line.get_color() for line in panel(figure, 'Loss').lines}
+    assert len(colours) == 2
+    assert len(figure.axes) == 2, 'no validation, no panel of AP'
+
+
+def test_drops_of_the_learning_rate_are_marked_where_the_schedule_has_them(write_scalars):
+    milestones = iterations(range(1, 11), lr=lambda epoch: 5e-4 * 0.1 ** ((epoch > 4) + (epoch > 8)))
+    figure = plot_training_curve({'A': write_scalars('20260101_000000', milestones)})
+    marks = [line.get_xdata()[0] for line in panel(figure, 'Loss').lines if line.get_linestyle() == ':']
+    assert marks == [4, 8]
+    labels = [text.get_text() for text in panel(figure, 'Loss').texts]
+    assert labels == ['5e-4 → 5e-5', '5e-5 → 5e-6']
+
+
+def test_a_warm_up_and_a_cosine_are_no_drops():
+    warm_up = [dict(lr=rate, iter=number) for number, rate in enumerate(np.linspace(1e-6, 1e-3, 20))]
+    cosine = [dict(lr=1e-3 * np.cos(number / 20), iter=20 + number) for number in range(1, 30)]
+    assert lr_drops(TrainingLog(warm_up + cosine, [])) == {}
+
+
+def test_training_by_iteration_is_drawn_by_iteration(write_scalars):
+    records = [dict(lr=1e-3, loss=1.0, iter=number, step=number) for number in range(50, 501, 50)]
+    records.append({'coco/AP': 0.4, 'step': 500})
+    figure = plot_training_curve({'A': write_scalars('20260101_000000', records)})
+    (line,) = panel(figure, 'AP').lines
+    assert line.get_xydata().tolist() == [[500, 40]]
+    assert panel(figure, 'AP').get_xlabel() == 'Iteration'
+
+
+@pytest.mark.parametrize('suffix', ['png', 'svg', 'pdf'])
+def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_path, suffix):
+    work_dir = write_scalars('20260101_000000', [*iterations([1, 2]), validation(2, 0.3)])
+    out = tmp_path / f'new_folder/curve.{suffix}'
+    assert tool('plot_training_curve', f'A={work_dir}', '--out', out)[0] == 0
+    content = out.read_bytes()
+    if suffix == 'png':
+        width, height = struct.unpack('>II', content[16:24])
+        assert width > 3 * height / 2 > 900, 'three panels at 300 dpi'
+    elif suffix == 'svg':
+        assert ElementTree.fromstring(content).tag.endswith('svg')
+    else:
+        assert content.startswith(b'%PDF')
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize(
+    ('content', 'complaint'),
+    [('', 'no scalars'), ('{"iter": 1', 'line 1'), ('[1]', 'line 1'), (json.dumps(dict(loss=1)), 'neither iter nor')],
+)
+def test_scalars_that_cannot_be_read_are_told_in_one_line(tool, tmp_path, content, complaint):
+    path = tmp_path / 'run/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    code, _, _ = tool('plot_training_curve', f'A={tmp_path}', '--out', tmp_path / 'curve.png')
+    assert complaint in code
+    assert '\n' not in code
+    assert not (tmp_path / 'curve.png').exists()
+
+
+def test_a_format_that_is_none_is_refused_before_anything_is_written(tool, write_scalars, tmp_path):
+    work_dir = write_scalars('20260101_000000', iterations([1]))
+    code, _, _ = tool('plot_training_curve', f'A={work_dir}', '--out', tmp_path / 'curve.gif')
+    assert '.png, .svg, .pdf' in code
