@@ -21,7 +21,7 @@ import argparse
 import contextlib
 import sys
 
-from named_paths import named_path
+from named_paths import by_name, named_path
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
@@ -59,7 +59,9 @@ def main() -> None:
     try:
         protocol = read_protocol(args.config, args.ann_file) if args.config or args.ann_file else None
         with contextlib.redirect_stdout(sys.stderr):  # logs and progress: the table alone is the output
-            results = [read_result(name, source, protocol, [*AREAS, *levels]) for name, source in args.rows]
+            results = [
+                read_result(name, source, protocol, [*AREAS, *levels]) for name, source in by_name(args.rows).items()
+            ]
             if args.complexity:
                 configs = {result.name: result.config for result in results} | dict(args.row_config)
                 for result in results:

@@ -9,7 +9,7 @@ For example
 import argparse
 import sys
 
-from named_paths import named_path
+from named_paths import by_name, named_path
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.reporting.attention import draw_attention, load_model, record_gates
@@ -81,7 +81,7 @@ def main() -> None:
 
 def _draw_poses(args: argparse.Namespace):
     protocol = read_protocol(args.config, args.ann_file, args.img_dir)
-    return draw_gallery(protocol, dict(args.results), args.images, args.num, args.kpt_thr, args.score_thr)
+    return draw_gallery(protocol, by_name(args.results), args.images, args.num, args.kpt_thr, args.score_thr)
 
 
 def _draw_attention(args: argparse.Namespace):

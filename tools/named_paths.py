@@ -9,3 +9,12 @@ def named_path(argument: str) -> tuple[str, str]:
     if not (name and equals and path):
         raise argparse.ArgumentTypeError(f'{argument!r} is not NAME=PATH')
     return name, path
+
+
+def by_name(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The paths by name, of which none may be given twice."""
+    names = [name for name, _ in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f'the name {twice[0]} is given twice: give each its own')
+    return dict(pairs)

@@ -9,7 +9,7 @@ same iterations, the later one has them.
 import argparse
 import sys
 
-from named_paths import named_path
+from named_paths import by_name, named_path
 
 from ca_hrnet_plugin.reporting.style import save_figure
 from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument('--out', default='training_curve.png', help='.png, .svg or .pdf (default: %(default)s)')
     args = parser.parse_args()
     try:
-        save_figure(plot_training_curve(dict(args.runs)), args.out)
+        save_figure(plot_training_curve(by_name(args.runs)), args.out)
     except (ValueError, OSError) as error:
         sys.exit(f'no curve: {error}')
     print(args.out)

@@ -1,5 +1,6 @@
 """Figure 6: the poses of several networks beside the ground truth, on chosen or on the most crowded images."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -118,7 +119,7 @@ def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) 
     # Thin on small people, so that they are not covered.
     size = np.ptp(pose.joints[pose.known], axis=0).max() * points_per_pixel
     width = float(np.clip(size / 60, 0.5, 1.4))
-    for (start, end), colour in zip(metainfo['skeleton_links'], metainfo['skeleton_link_colors'], strict=True):
+    for (start, end), colour in _coloured_links(metainfo):
         if pose.known[start] and pose.known[end]:
             dashed = pose.hidden[start] or pose.hidden[end]
             axes.plot(
@@ -129,7 +130,7 @@ def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) 
                 solid_capstyle='round',
                 path_effects=None if dashed else [withStroke(linewidth=width + 0.7, foreground='white', alpha=0.6)],
             )
-    colours = np.array(metainfo['keypoint_colors']) / 255
+    colours = _joint_colours(metainfo)
     for hidden in (False, True):
         shown = pose.known & (pose.hidden == hidden)
         axes.scatter(
@@ -142,14 +143,42 @@ def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) 
         )
 
 
+def _joint_colours(metainfo: dict) -> np.ndarray:
+    """(K, 3): each joint in the colour of its side's limbs or, like the face, of the limb that it is on.
+
+    MMPose has colours of joints too, but in those of CrowdPose left and right are mixed up.
+    """
+    sides = _side_colours(metainfo)
+    colours = []
+    for index, name in metainfo['keypoint_id2name'].items():
+        on = [colour for link, colour in _coloured_links(metainfo) if index in link]
+        side = sides.get(name.split('_')[0])
+        colours.append(side if side in on else (on or [metainfo['keypoint_colors'][index]])[0])
+    return np.array(colours) / 255
+
+
+def _side_colours(metainfo: dict) -> dict[str, tuple[int, ...]]:
+    """The colour that most limbs of the left have, and of the right."""
+    names = metainfo['keypoint_id2name']
+    colours = {
+        side: Counter(
+            colour for link, colour in _coloured_links(metainfo) if all(names[end].startswith(side) for end in link)
+        )
+        for side in ('left', 'right')
+    }
+    return {side: counts.most_common(1)[0][0] for side, counts in colours.items() if counts}
+
+
+def _coloured_links(metainfo: dict) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
+    colours = [tuple(map(int, colour)) for colour in metainfo['skeleton_link_colors']]
+    return list(zip(map(tuple, metainfo['skeleton_links']), colours, strict=True))
+
+
 def _legend(metainfo: dict) -> list[Line2D]:
     """Left and right in the colours of the data set's own skeleton, and the two kinds of joints."""
     handles = []
-    for side in ('left', 'right'):
-        joints = [index for index, name in metainfo['keypoint_id2name'].items() if name.startswith(f'{side}_')]
-        if joints:  # the last is on a limb, where the first may be an eye
-            colour = np.array(metainfo['keypoint_colors'][joints[-1]]) / 255
-            handles.append(Line2D([], [], color=colour, label=f'{side} limbs'))
+    for side, colour in _side_colours(metainfo).items():
+        handles.append(Line2D([], [], color=np.array(colour) / 255, label=f'{side} limbs'))
     for label, face in (('visible joint', '0.3'), ('hidden joint (v=1)', 'white')):
         handles.append(Line2D([], [], linestyle='', marker='o', ms=4, mfc=face, mec='0.3', label=label))
     handles.append(Line2D([], [], color='0.3', linestyle=(0, (1.6, 1.0)), label='limb to a hidden joint'))

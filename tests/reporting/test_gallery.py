@@ -6,9 +6,10 @@ import matplotlib.collections
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ca_hrnet_plugin.evaluation import crowd_index
-from ca_hrnet_plugin.reporting.gallery import draw_gallery
+from ca_hrnet_plugin.reporting.gallery import _joint_colours, _legend, draw_gallery
 from ca_hrnet_plugin.reporting.protocol import read_protocol
 
 
@@ -86,6 +87,20 @@ def test_left_and_right_limbs_have_the_colours_of_mmpose(draw, image_dir):
     expected = {tuple(np.array(colour) / 255) for colour in metainfo['skeleton_link_colors']}
     assert {to_rgb(line.get_color()) for line in figure.axes[1].lines} == expected
     assert len(expected) > 2
+
+
+@pytest.mark.parametrize('data_set', ['coco', 'crowdpose'])
+def test_the_legend_tells_left_from_right_as_the_limbs_do(data_set):
+    metainfo = parse_pose_metainfo(dict(from_file=f'configs/_base_/datasets/{data_set}.py'))
+    colours = {handle.get_label(): tuple(handle.get_color()) for handle in _legend(metainfo)[:2]}
+    joints = {name: tuple(_joint_colours(metainfo)[index]) for name, index in metainfo['keypoint_name2id'].items()}
+    for side in ('left', 'right'):
+        knee, ankle = (metainfo['keypoint_name2id'][f'{side}_{joint}'] for joint in ('knee', 'ankle'))
+        (shin,) = [index for index, link in enumerate(metainfo['skeleton_links']) if set(link) == {knee, ankle}]
+        shin_colour = tuple(np.array(metainfo['skeleton_link_colors'][shin]) / 255)
+        assert colours[f'{side} limbs'] == shin_colour
+        assert joints[f'{side}_wrist'] == joints[f'{side}_shoulder'] == shin_colour
+    assert colours['left limbs'] != colours['right limbs']
 
 
 def test_columns_are_named_and_rows_say_how_crowded_they_are(draw, image_dir):

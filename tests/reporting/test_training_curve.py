@@ -120,6 +120,11 @@ def test_scalars_that_cannot_be_read_are_told_in_one_line(tool, tmp_path, conten
     assert not (tmp_path / 'curve.png').exists()
 
 
+def test_a_name_given_twice_is_refused(tool, tmp_path):
+    code, _, _ = tool('plot_training_curve', 'A=one', 'A=other', '--out', tmp_path / 'curve.png')
+    assert 'the name A is given twice' in code
+
+
 def test_a_format_that_is_none_is_refused_before_anything_is_written(tool, write_scalars, tmp_path):
     work_dir = write_scalars('20260101_000000', iterations([1]))
     code, _, _ = tool('plot_training_curve', f'A={work_dir}', '--out', tmp_path / 'curve.gif')
