@@ -57,6 +57,12 @@ def stock(name: str) -> Config:
     return Config.fromstring(f"_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/{parent}.py'", '.py')
 
 
+@pytest.fixture(autouse=True)
+def data_at_its_default(monkeypatch):
+    """So that paths compare with MMPose's own."""
+    monkeypatch.delenv('CA_HRNET_DATA', raising=False)
+
+
 PLUGIN = {
     'custom_imports.imports.0': 'ca_hrnet_plugin',
     'custom_imports.allow_failed_imports': False,

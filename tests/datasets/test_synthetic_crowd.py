@@ -158,10 +158,9 @@ def test_wrong_arguments_write_nothing(tmp_path, wrong):
 
 
 def test_the_command_draws_with_the_knobs_given(tmp_path, monkeypatch, capsys):
-    line = (
-        f'{TOOL} --out {tmp_path}/coco --train 2 --val 3 --people 2 2 --crowd-index 0.2 --image-size 96 64 --workers 1'
-    )
-    monkeypatch.setattr(sys, 'argv', f'{line} --contact-sheet {tmp_path}/sheet.png'.split())
+    knobs = '--train 2 --val 3 --people 2 2 --crowd-index 0.2 --image-size 96 64 --workers 1'
+    files = ['--out', f'{tmp_path}/coco', '--contact-sheet', f'{tmp_path}/sheet.png']
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *knobs.split(' '), *files])
     runpy.run_path(str(TOOL), run_name='__main__')
     assert 'val2017: 3 images' in capsys.readouterr().out
     assert cv2.imread(str(next((tmp_path / 'coco/val2017').iterdir()))).shape == (64, 96, 3)
@@ -169,7 +168,7 @@ def test_the_command_draws_with_the_knobs_given(tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_ends_with_one_line_for_wrong_arguments(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', f'{TOOL} --out {tmp_path}/coco --people 0 4'.split())
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), '--out', f'{tmp_path}/coco', '--people', '0', '4'])
     with pytest.raises(SystemExit) as error:
         runpy.run_path(str(TOOL), run_name='__main__')
     assert str(error.value).startswith('error: people=0')

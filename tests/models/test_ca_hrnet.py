@@ -2,6 +2,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -113,7 +114,7 @@ def test_all_weights_are_initialised(case, tmp_path):
         kwargs = dict(init_cfg=None) if case == 'none' else {}
 
     networks = []
-    for kind in (HRNet, CAHRNet):
+    for kind in (HRNet, partial(CAHRNet, warm_start='none')):
         torch.manual_seed(0)
         network = kind(NARROW, **kwargs)
         network.init_weights()

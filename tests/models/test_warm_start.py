@@ -141,6 +141,7 @@ def log():
     """What MMEngine's logger is told."""
     lines = []
     handler = logging.Handler(logging.INFO)
+    handler.addFilter(lambda record: 'env variable' not in record.getMessage())  # what configs say of themselves
     handler.emit = lambda record: lines.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
