@@ -1,6 +1,7 @@
 """The plugin as a wheel, installed beside an MMPose that is already there."""
 
 import email
+import json
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def check_output(*command, **kwargs) -> str:
 def wheel(tmp_path_factory):
     source = tmp_path_factory.mktemp('source') / 'clone'
     source.mkdir()
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml'):
         shutil.copy(REPOSITORY / name, source)
     for name in ('ca_hrnet_plugin', 'configs', 'requirements'):
         shutil.copytree(REPOSITORY / name, source / name, symlinks=True)
@@ -36,12 +37,11 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-def test_it_carries_the_package_and_every_config_and_nothing_else(wheel):
+def test_it_carries_the_package_every_config_and_the_model_index_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
     package = {path.relative_to(REPOSITORY) for path in (REPOSITORY / 'ca_hrnet_plugin').rglob('*.py')}
-    configs = {
-        Path('ca_hrnet_plugin/.mim') / path.relative_to(REPOSITORY) for path in REPOSITORY.glob('configs/**/*.py')
-    }
+    configs = [*REPOSITORY.glob('configs/**/*.py'), *REPOSITORY.glob('configs/*.yml'), REPOSITORY / 'model-index.yml']
+    configs = {Path('ca_hrnet_plugin/.mim') / path.relative_to(REPOSITORY) for path in configs}
     assert names == {path.as_posix() for path in package | configs}
 
 
@@ -53,18 +53,31 @@ def test_it_requires_nothing_outright_so_that_a_deployment_keeps_its_versions(wh
     assert all('extra ==' in requirement for requirement in requirements)
 
 
-def test_it_gives_poses_from_an_empty_folder(wheel, tmp_path):
-    check_output(sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'venv')
-    python = tmp_path / 'venv/bin/python'
+@pytest.fixture(scope='module')
+def python(wheel, tmp_path_factory):
+    """Of an environment that has the wheel."""
+    venv = tmp_path_factory.mktemp('environment') / 'venv'
+    check_output(sys.executable, '-m', 'venv', '--without-pip', venv)
+    python = venv / 'bin/python'
     check_output(sys.executable, '-m', 'pip', '-q', '--python', python, 'install', '--no-deps', wheel)
     # The rest of the stack is the one that runs this test; its editable install of the plugin is not seen this way.
     site = Path(check_output(python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))').strip())
     (site / 'stack.pth').write_text(sysconfig.get_path('purelib'))
+    return python
 
+
+def test_mim_search_finds_its_models(python, tmp_path):
+    command = ('search', 'ca_hrnet_plugin', '--model', 'CA-HRNet', '--field', 'parameters', '--json', 'found.json')
+    check_output(python, '-W', 'ignore', '-m', 'mim', *command, cwd=tmp_path)
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert found['parameters']['ca_hrnet_w32_coco_256x192'] > 28e6
+
+
+def test_it_gives_poses_from_an_empty_folder(python, tmp_path):
     empty = tmp_path / 'empty'
     empty.mkdir()
     config = check_output(python, '-m', 'ca_hrnet_plugin', 'ca_hrnet_w16_coco_128x96', cwd=empty).strip()
-    assert Path(config).is_relative_to(site)
+    assert Path(config).is_relative_to(python.parent.parent)
     program = (
         'import sys, numpy, ca_hrnet_plugin; from mmpose.apis import inference_topdown, init_model\n'
         'model = init_model(sys.argv[1], device="cpu")\n'
