@@ -105,7 +105,7 @@ def detections(rng: np.random.Generator, truth: list[dict], image_id: int, size:
         ease = min(1.0, (annotation['area'] ** 0.5 / 32) ** 0.5) * min(1.0, filled / 0.35)
         if rng.random() < 0.02 + 0.5 * (1 - ease) ** 2:
             continue
-        boxes.append(detection(bbox, 0.02 + 0.06 * (1 - ease), rng.beta(1 + 30 * ease, 2.5)))
+        boxes.append(detection(bbox, 0.035 + 0.07 * (1 - ease), rng.beta(1 + 30 * ease, 2.5)))
         if rng.random() < 0.12:
             boxes.append(detection(bbox, 0.12, rng.beta(1.5, 6)))
     for _ in range(rng.poisson(0.6)):

@@ -8,7 +8,7 @@ from .camera import Camera, framed, random_camera
 from .shapes import NUM_SIDES
 
 _SPACINGS = (0.03, 2.5)  # metres from one person to the next across the view, at least and at most
-_NUM_BISECTIONS = 5
+_NUM_BISECTIONS = 4
 _NUM_UPPER_BODY = 13  # keypoints, from the nose to the hips
 
 

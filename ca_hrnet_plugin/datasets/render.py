@@ -131,10 +131,11 @@ def ground_shadow(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Ligh
     height_over_ground = np.maximum(mesh.vertices[:, 1:2], 0)
     flat = mesh.vertices - light.direction / light.direction[1] * height_over_ground
     vertices = _rasteriser_vertices(flat * (1, 0, 1), camera, size)
+    lit = mesh.normals @ light.direction > -0.3  # what faces away casts the same shadow as what is before it
     depth = np.full((size[1] // 2, size[0] // 2), _NOTHING, np.float32)  # it is blurred anyway
     cv2.triangleRasterizeDepth(
         vertices.astype(np.float32),
-        _in_front(mesh.triangles, vertices),
+        _in_front(mesh.triangles[lit[mesh.triangles[:, 0]]], vertices),
         depth,
         np.eye(4, dtype=np.float32),
         np.pi / 2,

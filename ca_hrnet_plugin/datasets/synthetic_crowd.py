@@ -133,7 +133,7 @@ def _drawn(
             ):
                 yield task[0], image
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # interrupted, it would draw all the rest first
 
 
 def _start_worker() -> None:
