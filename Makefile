@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 .SILENT:
 
 demo: environment
-	$(BIN)/python tools/demo.py
+	PYTHONWARNINGS=ignore $(BIN)/python tools/demo.py
 
 test: environment
 	$(BIN)/python -m pytest

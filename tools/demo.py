@@ -159,7 +159,7 @@ def run_mim(arguments: list, network: DemoNetwork, data: Path, progress: Progres
         'CA_HRNET_DATA': str(data.resolve()),
         # A network this small gains little from a second thread: a processor for each is faster.
         'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // len(NETWORKS))),
-        'PYTHONWARNINGS': 'ignore',
+        'PYTHONWARNINGS': 'ignore',  # of pkg_resources, in each process
     }
     command = [sys.executable, '-m', 'mim', *map(str, arguments)]
     with (
