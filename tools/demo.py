@@ -66,10 +66,9 @@ class DemoNetwork:
         """The command that tests it and leaves its detections; empty if that is done."""
         if self.results.exists() and self.results.stat().st_mtime >= self.checkpoint.stat().st_mtime:
             return []
-        prefix = str(self.results).removesuffix('.keypoints.json')
         return [
             *('test', 'mmpose', self.config, '--checkpoint', self.checkpoint, '--work-dir', self.work_dir / 'test'),
-            *('--cfg-options', f'test_evaluator.outfile_prefix={prefix}'),
+            *('--cfg-options', 'test_evaluator.outfile_prefix=val2017'),
         ]
 
 
@@ -165,7 +164,13 @@ def run_mim(arguments: list, network: DemoNetwork, data: Path, progress: Progres
     with (
         log.open('w') as file,
         subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            # There, since --cfg-options takes no path with a space.
+            command,
+            cwd=network.work_dir,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process,
     ):
         for line in process.stdout:
