@@ -101,7 +101,7 @@ def report(networks: list[DemoNetwork], coco: Path, folder: Path) -> Path:
     )
     print('', format_tables(rows), '', sep='\n')
 
-    contact_sheet(coco, folder / 'data.png')
+    contact_sheet(coco, folder / 'data.png', columns=3, rows=2)
     save_figure(plot_training_curve({network.name: network.work_dir for network in networks}), folder / 'curve.png')
     results = {network.name: network.results for network in networks}
     save_figure(draw_gallery(protocol, results, num_images=6, kpt_thr=0.1), folder / 'gallery.png')
