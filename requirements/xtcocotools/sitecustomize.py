@@ -7,7 +7,7 @@ Its setup.py has a function ``get_version`` that calls ``exec`` and then reads t
 import builtins
 import sys
 
-_exec, _locals = builtins.exec, builtins.locals
+_exec = builtins.exec
 _left_behind = {}
 
 
