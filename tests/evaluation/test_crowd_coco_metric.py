@@ -61,7 +61,10 @@ def data_samples(dataset, boxes):
 
 def metric_of(kind, dataset, **kwargs):
     metric = METRICS.build(dict(type=kind, **kwargs))
-    metric.dataset_meta = dict(parse_pose_metainfo(CocoDataset.METAINFO), CLASSES=dataset['categories'])
+    # The name is the key under which MMPose's data sets leave their annotation file to the metrics of the process.
+    metric.dataset_meta = dict(
+        parse_pose_metainfo(CocoDataset.METAINFO), dataset_name='random people', CLASSES=dataset['categories']
+    )
     return metric
 
 
