@@ -61,9 +61,12 @@ class CBasicBlock(BasicBlock):
             if 'norm1' in self.ca:
                 out = self.ca['norm1'](out)
 
-            out = self.norm2(self.conv2(out))
+            conv2 = self.conv2(out)
+            out = self.norm2(conv2)
             if 'norm2' in self.ca:
-                out = self.ca['norm2'](out)
+                attention = self.ca['norm2']
+                origin = dict(norm=self.norm2, norm_input=conv2) if isinstance(attention, CoordAttention) else {}
+                out = attention(out, **origin)
 
             out += x if self.downsample is None else self.downsample(x)
             return out

@@ -7,7 +7,24 @@ from mmengine.model import BaseModule, constant_init, normal_init
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from .gated_product import gated_product
+
 MIN_MID_CHANNELS = 8  # the floor of the official implementation
+
+
+class _PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution of profiles, (N, C, L), as the matrix product that it is: much faster on so little."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing() or torch.compiler.is_exporting():  # for whom a convolution is better known
+            return super().forward(x.unsqueeze(3)).squeeze(3)
+        weight = self.weight.view(self.out_channels, self.in_channels)
+        if x.stride(2) == 1:
+            return torch.baddbmm(self.bias.unsqueeze(1), weight.expand(len(x), -1, -1), x)
+        return torch.baddbmm(self.bias, x.mT, weight.mT.expand(len(x), -1, -1)).mT
 
 
 @MODELS.register_module()
@@ -39,12 +56,12 @@ class CoordAttention(BaseModule):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
         mid_channels = max(MIN_MID_CHANNELS, channels // reduction)
-        self.conv1 = nn.Conv2d(channels, mid_channels, kernel_size=1)
+        self.conv1 = _PointwiseConv(channels, mid_channels)
         self.norm1_name, norm1 = build_norm_layer(norm_cfg, mid_channels, postfix=1)
         self.add_module(self.norm1_name, norm1)
-        self.act = nn.Hardswish()
-        self.conv_h = nn.Conv2d(mid_channels, channels, kernel_size=1)
-        self.conv_w = nn.Conv2d(mid_channels, channels, kernel_size=1)
+        self.act = nn.Hardswish(inplace=True)
+        self.conv_h = _PointwiseConv(mid_channels, channels)
+        self.conv_w = _PointwiseConv(mid_channels, channels)
 
         for conv in (self.conv1, self.conv_h, self.conv_w):
             normal_init(conv, std=0.001)
@@ -65,20 +82,27 @@ class CoordAttention(BaseModule):
             tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), in (0, 1).
         """
         height, width = x.shape[2:]
-        rows = F.adaptive_avg_pool2d(x, (height, 1))
-        columns = F.adaptive_avg_pool2d(x, (1, width)).transpose(2, 3)
-        profiles = self.act(self.norm1(self.conv1(torch.cat([rows, columns], dim=2))))
-        rows, columns = profiles.split([height, width], dim=2)
-        return self.conv_h(rows).sigmoid(), self.conv_w(columns.transpose(2, 3)).sigmoid()
+        # Each is several times the faster one in its memory format; FLOP counters, which trace, know the second.
+        if x.is_contiguous() and not torch.jit.is_tracing():
+            profiles = torch.cat([x.mean(3), x.mean(2)], dim=2)
+        else:
+            rows = F.adaptive_avg_pool2d(x, (height, 1)).squeeze(3)
+            columns = F.adaptive_avg_pool2d(x, (1, width)).squeeze(2)
+            profiles = torch.cat([rows.mT, columns.mT], dim=1).mT
+        profiles = self.act(self.norm1(self.conv1(profiles).unsqueeze(3))).squeeze(3)
+        gate_h = self.conv_h(profiles[..., :height]).sigmoid()
+        gate_w = self.conv_w(profiles[..., height:]).sigmoid()
+        return gate_h.unsqueeze(3), gate_w.unsqueeze(2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, norm: nn.Module | None = None, norm_input: Tensor | None = None) -> Tensor:
         """Attends to a feature map of any height and width.
 
         Args:
             x (Tensor): Feature map, (N, C, H, W).
+            norm (nn.Module, optional): The norm layer whose output ``x`` is, if it is one's: saves memory in training.
+            norm_input (Tensor, optional): Its input.
 
         Returns:
             Tensor: The gated map, of the shape and dtype of ``x``.
         """
-        gate_h, gate_w = self.gates(x)
-        return x * gate_h * gate_w
+        return gated_product(x, *self.gates(x), norm, norm_input)

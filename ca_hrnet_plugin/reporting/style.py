@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from .whole_file import whole_file
+from ..whole_file import whole_file
 
 PICTURE_FORMATS = ('.png', '.svg', '.pdf')
 

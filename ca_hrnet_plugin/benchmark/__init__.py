@@ -1,0 +1,16 @@
+"""What coordinate attention costs: networks that differ in their attention alone, measured side by side in one run."""
+
+from .measure import count_kernels, measure_peak_memory, measure_saved_bytes, time_side_by_side
+from .variants import VARIANTS, build_pose_model
+from .workloads import MODES, make_workload
+
+__all__ = [
+    'MODES',
+    'VARIANTS',
+    'build_pose_model',
+    'count_kernels',
+    'make_workload',
+    'measure_peak_memory',
+    'measure_saved_bytes',
+    'time_side_by_side',
+]

@@ -1,0 +1,79 @@
+"""The networks set side by side: stock HRNet, CA-HRNet, and CA-HRNet with other forms of the same attention."""
+
+import copy
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+
+class OfficialForm(nn.Module):
+    """Coordinate attention step by step as in the official code (https://github.com/houqb/CoordAttention)."""
+
+    def __init__(self, channels: int, reduction: int = 32):
+        super().__init__()
+        mid_channels = max(8, channels // reduction)
+        self.pool_h = nn.AdaptiveAvgPool2d((None, 1))
+        self.pool_w = nn.AdaptiveAvgPool2d((1, None))
+        self.conv1 = nn.Conv2d(channels, mid_channels, 1)
+        self.bn1 = nn.BatchNorm2d(mid_channels)
+        self.conv_h = nn.Conv2d(mid_channels, channels, 1)
+        self.conv_w = nn.Conv2d(mid_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attends to a feature map (N, C, H, W), and keeps its shape."""
+        height, width = x.shape[2:]
+        profiles = torch.cat([self.pool_h(x), self.pool_w(x).permute(0, 1, 3, 2)], dim=2)
+        profiles = self.bn1(self.conv1(profiles))
+        profiles = profiles * (F.relu6(profiles + 3) / 6)
+        rows, columns = torch.split(profiles, [height, width], dim=2)
+        return x * self.conv_w(columns.permute(0, 1, 3, 2)).sigmoid() * self.conv_h(rows).sigmoid()
+
+
+class TimmForm(nn.Module):
+    """timm's ``CoordAttn`` at the official width and with the official biases."""
+
+    def __init__(self, channels: int, reduction: int = 32):
+        super().__init__()
+        from timm.layers.coord_attn import CoordAttn
+
+        self.attention = CoordAttn(channels, rd_channels=max(8, channels // reduction), bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attends to a feature map (N, C, H, W), and keeps its shape."""
+        return self.attention(x)
+
+
+# What each changes in the backbone of the config.
+VARIANTS = {
+    'HRNet': dict(type='HRNet'),
+    'CA-HRNet': dict(type='CAHRNet'),
+    'official form': dict(type='CAHRNet', ca_cfg=dict(attention=dict(type=OfficialForm))),
+    'timm form': dict(type='CAHRNet', ca_cfg=dict(attention=dict(type=TimmForm))),
+}
+
+
+def build_pose_model(config: str, variant: str) -> nn.Module:
+    """Builds the pose model of a config with the attention of a variant, at random weights.
+
+    Args:
+        config (str): Path of a config of stock HRNet or CA-HRNet.
+        variant (str): A key of ``VARIANTS``.
+
+    Raises:
+        ValueError: The variant is unknown, or the config's backbone is another one.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f'variant {variant!r}: give one of {", ".join(VARIANTS)}')
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    model = copy.deepcopy(cfg.model.to_dict())
+    if model['backbone']['type'] not in ('HRNet', 'CAHRNet'):
+        raise ValueError(f'{config} has a backbone of {model["backbone"]["type"]}: give one of HRNet or CAHRNet')
+    model['backbone'] = dict(type='HRNet', in_channels=3, extra=model['backbone']['extra']) | VARIANTS[variant]
+    model['data_preprocessor'].setdefault('type', 'PoseDataPreprocessor')
+    torch.manual_seed(0)
+    return MODELS.build(model)

@@ -1,0 +1,91 @@
+"""What is timed: inference and training, of the backbone and of the whole pose model, in each way of running them."""
+
+import copy
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.optim.optimizer import AmpOptimWrapper
+from mmpose.testing import get_packed_inputs
+from torch import nn
+
+from ..deploy import export_onnx, fuse_for_inference, load_onnx
+
+MODES = ('eager', 'compiled', 'fused', 'fused, compiled', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
+
+
+def make_workload(
+    model: nn.Module,
+    task: str,
+    part: str,
+    mode: str,
+    batch_size: int,
+    input_size: tuple[int, int],
+    dtype: torch.dtype = torch.float32,
+    channels_last: bool = False,
+) -> Callable[[], object]:
+    """Gives a function to time.
+
+    Args:
+        model (nn.Module): A pose model, which is used up.
+        task (str): ``'inference'`` or ``'training'``: forward and backward of the backbone, and with the whole model
+            the optimizer's step too.
+        part (str): ``'backbone'``, or ``'model'``, with data preprocessor, flip test and decoding.
+        mode (str): One of ``MODES``. ``'ONNX Runtime'`` and ``'OpenVINO'`` run backbone and head.
+        batch_size (int): Crops.
+        input_size (tuple[int, int]): Width and height of a crop.
+        dtype (torch.dtype): Of autocast, if not float32.
+        channels_last (bool): Memory format of weights and input.
+
+    Raises:
+        ValueError: There is no such combination.
+    """
+    device = next(model.parameters()).device
+    width, height = input_size
+    crops = torch.randn(batch_size, 3, height, width, device=device)
+    if mode in ('ONNX Runtime', 'OpenVINO'):
+        if (task, part, dtype, channels_last) != ('inference', 'backbone', torch.float32, False):
+            raise ValueError(f'{mode} is for inference of the backbone in float32')
+        with tempfile.TemporaryDirectory() as folder:
+            export_onnx(model.eval(), Path(folder) / 'model.onnx', input_size, batch_size)
+            run = load_onnx(Path(folder) / 'model.onnx', mode)
+        crops = crops.numpy()
+        return lambda: run(crops)
+    if channels_last:
+        model, crops = model.to(memory_format=torch.channels_last), crops.to(memory_format=torch.channels_last)
+    model.train(task == 'training')
+    if mode.startswith('fused'):
+        model = fuse_for_inference(model)
+    network = model.backbone if part == 'backbone' or task == 'inference' else model
+    if mode.endswith('compiled'):
+        network.compile()
+    elif mode == 'CUDA graph':
+        network.compile(mode='reduce-overhead')
+
+    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    if part == 'backbone':
+        if task == 'inference':
+            return torch.no_grad()(autocast(lambda: model.backbone(crops)))
+
+        def step():
+            with autocast:
+                loss = model.backbone(crops)[0].float().square().mean()
+            loss.backward()
+
+        return step
+
+    data = get_packed_inputs(
+        batch_size, input_size=input_size, img_shape=(height, width), heatmap_size=(width // 4, height // 4)
+    )
+    if task == 'inference':
+        return torch.no_grad()(autocast(lambda: model.test_step(copy.deepcopy(data))))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-6)
+    if dtype == torch.float32:
+        wrapper = OptimWrapper(optimizer)
+    else:
+        wrapper = AmpOptimWrapper(
+            dtype={torch.float16: 'float16', torch.bfloat16: 'bfloat16'}[dtype], optimizer=optimizer
+        )
+    return lambda: model.train_step(copy.deepcopy(data), wrapper)

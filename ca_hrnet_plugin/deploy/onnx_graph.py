@@ -1,0 +1,91 @@
+"""A top-down heatmap network as an ONNX graph, and the runtimes that run it on the CPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..whole_file import whole_file
+from .fuse import fuse_for_inference
+
+INPUT, OUTPUT = 'crops', 'heatmaps'
+
+
+class _Heatmaps(nn.Module):
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.backbone, self.head = model.backbone, model.head
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return self.head(self.backbone(crops))
+
+
+def export_onnx(model: nn.Module, path: str | Path, input_size: tuple[int, int], batch_size: int | None = None) -> None:
+    """Writes backbone and head of a top-down heatmap model as one ONNX graph, its norms folded.
+
+    The graph maps ``crops`` (N, 3, height, width), normalised as by the model's data preprocessor, to ``heatmaps``
+    (N, K, height / 4, width / 4), which ``model.head.decode`` turns into keypoints in pixels of the crop.
+
+    Args:
+        model (nn.Module): A model of MMPose with a backbone and a heatmap head, on the CPU; it is left as it is.
+        path (str | Path): The file to write, whole or not at all.
+        input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
+        batch_size (int, optional): Fixed number of crops; any number by default.
+
+    Raises:
+        ModuleNotFoundError: onnx or onnxscript is not installed.
+    """
+    width, height = input_size
+    network = _Heatmaps(fuse_for_inference(model)).to(memory_format=torch.contiguous_format)
+    with whole_file(path) as unfinished:
+        torch.onnx.export(
+            network,
+            (torch.zeros(batch_size or 2, 3, height, width),),
+            unfinished,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=None if batch_size else dict(crops={0: torch.export.Dim('batch')}),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    return lambda crops: session.run([OUTPUT], {INPUT: crops})[0]
+
+
+def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    import openvino
+
+    # Its own choice of precision would be bfloat16 where the processor has it.
+    config = dict(INFERENCE_NUM_THREADS=num_threads, INFERENCE_PRECISION_HINT='f32')
+    compiled = openvino.Core().compile_model(path, 'CPU', config)
+    return lambda crops: compiled(crops)[OUTPUT]
+
+
+RUNTIMES = {'ONNX Runtime': _onnxruntime, 'OpenVINO': _openvino}
+
+
+def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """Loads a graph of :func:`export_onnx` into a runtime on the CPU.
+
+    Args:
+        path (str | Path): The graph.
+        runtime (str): ``'ONNX Runtime'`` or ``'OpenVINO'``.
+        num_threads (int, optional): As many as PyTorch uses by default.
+
+    Returns:
+        Callable: From crops to heatmaps, both arrays of float32.
+
+    Raises:
+        ModuleNotFoundError: The runtime is not installed.
+    """
+    return RUNTIMES[runtime](Path(path), num_threads or torch.get_num_threads())

@@ -1,0 +1,175 @@
+"""Times CA-HRNet beside stock HRNet and beside other forms of coordinate attention, in turns within one run.
+
+What counts is the ratio to HRNet in the same mode: the median over the rounds, and the interval that holds the middle
+half of them. Peak memory and kernels (ATen's calls on the CPU) are of one call; bytes kept are what forward keeps for
+backward. --data also times the data pipeline, so that one sees which part limits.
+"""
+
+import argparse
+import datetime
+import itertools
+import json
+import platform
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+from rich.progress import Progress
+from tabulate import tabulate
+
+from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.benchmark import (
+    MODES,
+    VARIANTS,
+    build_pose_model,
+    count_kernels,
+    make_workload,
+    measure_peak_memory,
+    measure_saved_bytes,
+    time_side_by_side,
+)
+from ca_hrnet_plugin.datasets import make_synthetic_crowd
+
+DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
+HEADERS = ['', 'mode', 'ms', 'ratio', 'middle half', 'to eager HRNet', 'peak MB', 'kept MB', 'kernels']
+
+
+def hardware(device: str) -> str:
+    """Names what the figures were measured on."""
+    if device == 'cuda':
+        return torch.cuda.get_device_name()
+    name = re.search(r'model name\s*:\s*(.+)', Path('/proc/cpuinfo').read_text())
+    return f'{name[1] if name else platform.machine()}, {torch.get_num_threads()} threads'
+
+
+def measure(
+    args: argparse.Namespace, task: str, part: str, batch: int, dtype: str, layout: str, on_round
+) -> list[dict]:
+    """Measures every variant in every mode side by side: one table."""
+    functions, figures = {}, {}
+    for variant, mode in itertools.product(args.variants, args.modes):
+        model = build_pose_model(args.config, variant).to(args.device)
+        function = make_workload(
+            model, task, part, mode, batch, args.input_size, DTYPES[dtype], layout == 'channels_last'
+        )
+        functions[variant, mode] = function
+        counted = mode not in ('ONNX Runtime', 'OpenVINO')
+        function()
+        figures[variant, mode] = dict(
+            peak_bytes=measure_peak_memory(function) if counted else None,
+            saved_bytes=measure_saved_bytes(model, function) if task == 'training' and mode == 'eager' else None,
+            kernels=count_kernels(function) if mode == 'eager' else None,
+        )
+    seconds = time_side_by_side(functions, args.rounds, on_round)
+    rows = []
+    for (variant, mode), times in seconds.items():
+        ratios = np.divide(times, seconds['HRNet', mode])
+        rows.append(
+            dict(
+                task=task, part=part, batch=batch, dtype=dtype, layout=layout, variant=variant, mode=mode,
+                seconds=float(np.median(times)),
+                ratio=float(np.median(ratios)),
+                middle_half=np.percentile(ratios, [25, 75]).tolist(),
+                to_eager_hrnet=float(np.median(np.divide(times, seconds['HRNet', 'eager']))),
+                **figures[variant, mode],
+            )
+        )  # fmt: skip
+    return rows
+
+
+def images_a_second(config: str, seconds: float = 5) -> dict[str, float]:
+    """Times what one worker does for a person's crop: reading, augmenting, drawing heatmaps."""
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        make_synthetic_crowd(f'{folder}/coco', num_train=16, num_val=16, progress=False)
+        cfg = Config.fromfile(config)
+        init_default_scope(cfg.default_scope)
+        for task, loader in dict(training=cfg.train_dataloader, inference=cfg.test_dataloader).items():
+            loader.dataset.data_root = f'{folder}/coco/'
+            if loader.dataset.get('bbox_file'):
+                loader.dataset.bbox_file = None
+            people = DATASETS.build(loader.dataset)
+            start, done = time.perf_counter(), 0
+            while time.perf_counter() < start + seconds:
+                people[done % len(people)]
+                done += 1
+            rates[task] = done / (time.perf_counter() - start)
+    return rates
+
+
+def as_table(rows: list[dict], style: str) -> str:
+    """Formats the rows of one side-by-side measurement, below a line that says what it is."""
+
+    def megabytes(count: int | None) -> str:
+        return '' if count is None else f'{count / 1e6:.0f}'
+
+    cells = [
+        [
+            row['variant'],
+            row['mode'],
+            f'{1000 * row["seconds"]:.1f}',
+            f'{row["ratio"]:.2f}',
+            '{:.2f} to {:.2f}'.format(*row['middle_half']),
+            f'{row["to_eager_hrnet"]:.2f}',
+            megabytes(row['peak_bytes']),
+            megabytes(row['saved_bytes']),
+            '' if row['kernels'] is None else row['kernels'],
+        ]
+        for row in rows
+    ]
+    what = '{part} {task}, batch {batch}, {dtype}, {layout}'.format(**rows[0])
+    return f'{what}\n\n{tabulate(cells, HEADERS, tablefmt=style, disable_numparse=True)}\n'
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--config', default=config_path('ca_hrnet_w32_coco_256x192'), help='(default: %(default)s)')
+    parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS), metavar='NAME')
+    parser.add_argument('--tasks', nargs='+', choices=('inference', 'training'), default=['inference', 'training'])
+    parser.add_argument('--parts', nargs='+', choices=('backbone', 'model'), default=['backbone'])
+    parser.add_argument('--modes', nargs='+', choices=MODES, default=['eager'], metavar='MODE', help=', '.join(MODES))
+    parser.add_argument('--batches', nargs='+', type=int, default=[1], metavar='N')
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['float32'], help='of autocast, if not float32')
+    parser.add_argument('--layouts', nargs='+', choices=('contiguous', 'channels_last'), default=['contiguous'])
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--rounds', type=int, default=15, help='(default: %(default)s)')
+    parser.add_argument('--data', action='store_true', help='times the data pipeline too, on drawn images')
+    parser.add_argument('--format', choices=('plain', 'github'), default='plain')
+    parser.add_argument('--out', type=Path, help='also writes every figure here, as JSON')
+    args = parser.parse_args()
+    args.variants = list(dict.fromkeys(['HRNet', *args.variants]))
+    args.modes = list(dict.fromkeys(['eager', *args.modes]))
+    codec = Config.fromfile(args.config).codec
+    args.input_size = tuple(codec['input_size'])
+
+    where = f'{hardware(args.device)}, PyTorch {torch.__version__}, {datetime.date.today()}'
+    print(f'{where}\n')
+    rows = []
+    workloads = list(itertools.product(args.tasks, args.parts, args.batches, args.dtypes, args.layouts))
+    with Progress(transient=True) as progress:
+        bar = progress.add_task('measuring', total=len(workloads) * args.rounds)
+        for workload in workloads:
+            try:
+                table = measure(args, *workload, on_round=lambda: progress.advance(bar))
+            except ValueError as error:
+                sys.exit(str(error))
+            rows += table
+            progress.console.print(as_table(table, args.format), markup=False, highlight=False, soft_wrap=True)
+    if args.data:
+        rates = images_a_second(args.config)
+        print('data pipeline: ' + ', '.join(f'{rate:.0f} crops a second for {task}' for task, rate in rates.items()))
+        rows.append(dict(part='data pipeline', crops_a_second=rates))
+    if args.out:
+        args.out.write_text(json.dumps(dict(hardware=where, config=str(args.config), figures=rows), indent=1))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,62 @@
+"""Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
+
+Needs onnx, onnxscript, onnxruntime and openvino beside MMPose. The graph maps normalised crops (N, 3, H, W) to
+heatmaps.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import median
+
+import torch
+from mmengine.config import Config
+from mmpose.apis import init_model
+from tabulate import tabulate
+
+from ca_hrnet_plugin.benchmark import time_side_by_side
+from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx, read_crops
+from ca_hrnet_plugin.whole_file import whole_file
+
+MAX_KEYPOINT_DIFFERENCE = 0.01  # pixels of the crop
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
+    parser.add_argument('--batch', type=int, help='fixes the number of crops, which is free by default')
+    parser.add_argument('--people', type=int, default=8, help='how many to check and time with (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=10, help='of timing (default: %(default)s)')
+    args = parser.parse_args()
+
+    cfg = Config.fromfile(args.config)
+    model = init_model(cfg, args.checkpoint, device='cpu')
+    try:
+        crops = read_crops(cfg, model, args.batch or args.people)
+    except FileNotFoundError as error:
+        sys.exit(f'not exported: no people to check with: {error}; CA_HRNET_DATA names the folder that holds the data')
+    with whole_file(args.out) as unfinished:
+        height, width = crops.shape[2:]
+        export_onnx(model, unfinished, (width, height), args.batch)
+        runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
+        differences = {name: check_onnx(model, run, crops) for name, run in runs.items()}
+        functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
+        functions |= {name: lambda run=run: run(crops.numpy()) for name, run in runs.items()}
+        seconds = {name: median(times) for name, times in time_side_by_side(functions, args.rounds).items()}
+        rows = [
+            [name, 1000 * time / len(crops), seconds['PyTorch'] / time, *differences.get(name, ())]
+            for name, time in seconds.items()
+        ]
+        headers = ['', 'ms a person', 'times as fast', 'heatmaps differ by', 'keypoints differ by (pixels)']
+        print(tabulate(rows, headers, floatfmt=('', '.1f', '.2f', '.1e', '.4f')))
+        wrong = [name for name, found in differences.items() if found.keypoints > MAX_KEYPOINT_DIFFERENCE]
+        if wrong:
+            sys.exit(f'not exported: keypoints of {", ".join(wrong)} are off by over {MAX_KEYPOINT_DIFFERENCE} pixels')
+    print(f'{args.out}: any number of crops' if args.batch is None else f'{args.out}: {args.batch} crops')
+
+
+if __name__ == '__main__':
+    main()
