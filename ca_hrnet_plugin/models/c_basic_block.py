@@ -24,14 +24,14 @@ class CBasicBlock(BasicBlock):
         out_channels (int): Channels of the output.
         ca_after (str | Sequence[str]): Where attention stands: ``'norm2'``, ``'norm1'`` (then after the ReLU that
             follows it), or both.
-        reduction (int): See :class:`CoordAttention`.
+        reduction (int, optional): See :class:`CoordAttention`, whose default it has.
         attention (dict, optional): Config of another module in the place of :class:`CoordAttention`, such as
-            ``dict(type='CBAM', reduction=16)``; ``channels`` is filled in. ``reduction`` and ``norm_cfg`` of the block
-            do not reach it.
+            ``dict(type='CBAM', reduction=16)``; ``channels`` is filled in. ``norm_cfg`` of the block does not reach it.
         **kwargs: Whatever ``BasicBlock`` takes. ``norm_cfg`` is the attention's too.
 
     Raises:
-        ValueError: ``ca_after`` names something else or nothing, or ``reduction`` is not a positive integer.
+        ValueError: ``ca_after`` names something else or nothing, ``reduction`` is not a positive integer, or is given
+            beside ``attention``.
     """
 
     def __init__(
@@ -39,15 +39,20 @@ class CBasicBlock(BasicBlock):
         in_channels: int,
         out_channels: int,
         ca_after: str | Sequence[str] = 'norm2',
-        reduction: int = 32,
+        reduction: int | None = None,
         attention: dict | None = None,
         **kwargs,
     ):
         super().__init__(in_channels, out_channels, **kwargs)
-        places = (ca_after,) if isinstance(ca_after, str) else tuple(ca_after or ())
-        if not places or not set(places) <= set(PLACES):
+        places = (ca_after,) if isinstance(ca_after, str) else ca_after
+        if not isinstance(places, Sequence) or not places or not set(places) <= set(PLACES):
             raise ValueError(f"ca_after={ca_after!r} of CBasicBlock: give 'norm1', 'norm2' or both")
-        attention = attention or dict(type=CoordAttention, reduction=reduction, norm_cfg=self.norm_cfg)
+        if attention is None:
+            attention = dict(type=CoordAttention, norm_cfg=self.norm_cfg)
+            if reduction is not None:
+                attention['reduction'] = reduction
+        elif reduction is not None:
+            raise ValueError(f'reduction={reduction!r} of CBasicBlock is for CoordAttention: give it in attention')
         channels = dict(norm1=self.mid_channels, norm2=out_channels)
         self.ca = nn.ModuleDict(
             {place: MODELS.build(dict(attention, channels=channels[place])) for place in PLACES if place in places}

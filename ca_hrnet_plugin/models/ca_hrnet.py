@@ -1,7 +1,7 @@
 """CA-HRNet: HRNet built from C-BasicBlocks (section 3.3 and figure 4 of the paper)."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
 from mmpose.models.backbones.hrnet import HRNet
@@ -9,9 +9,11 @@ from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.registry import MODELS
 
 from .c_basic_block import CBasicBlock
+from .stage_checks import check_stages
 from .warm_start import blocks_with_attention, start_as_identity
 
 STAGES_WITH_BASIC_BLOCKS = (2, 3, 4)
+CA_KEYS = ('ca_after', 'reduction', 'attention')
 WARM_STARTS = ('identity', 'none')
 
 
@@ -24,6 +26,7 @@ class CAHRNet(HRNet):
 
     Args:
         extra (dict): The stages, as ``HRNet`` takes them. Bottleneck blocks stay as they are.
+        in_channels (int): Of the image, 3.
         ca_cfg (dict, optional): Arguments for each :class:`CBasicBlock`, such as ``dict(ca_after='norm1')`` or
             ``dict(attention=dict(type='CBAM'))``.
         ca_stages (Sequence[int]): Stages that attend, of 2, 3 and 4. With none this is stock HRNet.
@@ -33,8 +36,8 @@ class CAHRNet(HRNet):
         **kwargs: Whatever ``HRNet`` takes.
 
     Raises:
-        ValueError: ``ca_stages`` names another stage, ``ca_cfg`` holds what :class:`CBasicBlock` refuses, or
-            ``warm_start`` is something else.
+        ValueError: ``ca_stages`` names another stage, ``ca_cfg`` holds what :class:`CBasicBlock` refuses,
+            ``warm_start`` or ``in_channels`` is something else, or ``extra`` fails :func:`check_stages`.
 
     Example:
         >>> from mmengine.config import Config
@@ -47,6 +50,7 @@ class CAHRNet(HRNet):
     def __init__(
         self,
         extra: dict,
+        in_channels: int = 3,
         *args,
         ca_cfg: dict | None = None,
         ca_stages: Sequence[int] = (2, 3, 4),
@@ -55,9 +59,13 @@ class CAHRNet(HRNet):
     ):
         if warm_start not in WARM_STARTS:
             raise ValueError(f'warm_start={warm_start!r} of CAHRNet: give one of {WARM_STARTS}')
-        ca_stages = tuple(ca_stages)
-        if not set(ca_stages) <= set(STAGES_WITH_BASIC_BLOCKS):
-            raise ValueError(f'ca_stages={ca_stages!r} of CAHRNet: give stages of {STAGES_WITH_BASIC_BLOCKS}')
+        if not isinstance(ca_stages, Sequence) or not set(ca_stages) <= set(STAGES_WITH_BASIC_BLOCKS):
+            raise ValueError(f'ca_stages={ca_stages!r} of CAHRNet: give a list of {STAGES_WITH_BASIC_BLOCKS}, or ()')
+        if not isinstance(ca_cfg or {}, Mapping) or not set(ca_cfg or {}) <= set(CA_KEYS):
+            raise ValueError(f'ca_cfg={ca_cfg!r} of CAHRNet: give a dict with keys of {CA_KEYS}')
+        if in_channels != 3:
+            raise ValueError(f'in_channels={in_channels!r} of CAHRNet: give 3')
+        check_stages(extra)
         ca_cfg = dict(ca_cfg or {})
 
         class CBasicBlockWithConfig(BasicBlock):
@@ -76,7 +84,7 @@ class CAHRNet(HRNet):
             if stage_cfg['block'] == 'BASIC':
                 stage_cfg['block'] = 'C_BASIC'
         self.blocks_dict = {**HRNet.blocks_dict, 'C_BASIC': CBasicBlockWithConfig}
-        super().__init__(extra, *args, **kwargs)
+        super().__init__(extra, in_channels, *args, **kwargs)
         del self.blocks_dict
         self.warm_start = warm_start
 

@@ -96,7 +96,12 @@ def test_another_attention_stands_in_the_same_place(attention, gate, factor):
     torch.testing.assert_close(ours(X), (X + factor * branch).relu())
 
 
-@pytest.mark.parametrize('wrong', ['norm3', '', None, ('norm2', 'conv1'), ()])
+@pytest.mark.parametrize('wrong', ['norm3', '', None, 3, ('norm2', 'conv1'), ()])
 def test_refuses_an_unknown_place(wrong):
     with pytest.raises(ValueError, match=r'ca_after=.*norm1.*norm2'):
         CBasicBlock(8, 8, ca_after=wrong)
+
+
+def test_refuses_a_reduction_that_would_be_ignored():
+    with pytest.raises(ValueError, match=r'reduction=8.*attention'):
+        CBasicBlock(8, 8, attention=dict(type='CBAM'), reduction=8)

@@ -163,7 +163,30 @@ def test_custom_imports_alone_make_the_names_known(tmp_path):
     assert run.stdout.split()[-1:] == ['CBasicBlock'], run.stderr
 
 
-@pytest.mark.parametrize('wrong', [(1,), (2, 5), ('stage2',)])
+@pytest.mark.parametrize('wrong', [(1,), (2, 5), ('stage2',), 3, '234', None])
 def test_refuses_stages_that_have_no_basic_blocks(wrong):
     with pytest.raises(ValueError, match='ca_stages='):
         CAHRNet(NARROW, ca_stages=wrong)
+
+
+def narrow_with(stage, **changes):
+    return {**NARROW, stage: {**NARROW[stage], **changes}}
+
+
+@pytest.mark.parametrize(
+    'kwargs, named',
+    [
+        (dict(ca_cfg=dict(ca_aftr='norm1')), 'ca_aftr.*ca_after'),
+        (dict(ca_cfg='norm1'), 'ca_cfg=.*dict'),
+        (dict(in_channels=1), 'in_channels=1.*3'),
+        (dict(warm_start='yes'), "warm_start='yes'.*identity"),
+        (dict(extra=narrow_with('stage2', block='BASICS')), "block='BASICS' in stage2.*BASIC.*BOTTLENECK"),
+        (dict(extra=narrow_with('stage3', num_branches=4)), 'num_branches=4 in stage3.*give 3'),
+        (dict(extra=narrow_with('stage3', num_channels=(8, 16))), 'num_channels=.8, 16. in stage3.*give 3'),
+        (dict(extra={name: NARROW[name] for name in ('stage1', 'stage2', 'stage4')}), 'no stage3'),
+        (dict(extra={**NARROW, 'stage4': dict(block='BASIC')}), 'stage4.*no num_modules'),
+    ],
+)
+def test_a_slip_in_the_config_is_named_with_what_is_allowed(kwargs, named):
+    with pytest.raises(ValueError, match=named):
+        CAHRNet(**dict(dict(extra=NARROW), **kwargs))

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from torch import nn
+
+from ca_hrnet_plugin import CoordAttention, config_path
+from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_inference, load_onnx
+
+
+@pytest.fixture(scope='module')
+def model():
+    cfg = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    random = torch.Generator().manual_seed(0)
+    for module in model.modules():  # as after training: no norm is 0 to 1, no gate a half
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=random)
+            module.running_var.uniform_(0.5, 2, generator=random)
+            nn.init.uniform_(module.weight, 0.5, 1.5, generator=random)
+            nn.init.normal_(module.bias, 0, 0.1, generator=random)
+        if isinstance(module, CoordAttention):
+            for conv in (module.conv_h, module.conv_w):
+                nn.init.normal_(conv.weight, 0, 0.5, generator=random)
+    return model.eval()
+
+
+def crops(batch_size):
+    return torch.randn(batch_size, 3, 128, 96, generator=torch.Generator().manual_seed(batch_size))
+
+
+@torch.no_grad()
+def heatmaps(model, crops):
+    return model.head(model.backbone(crops))
+
+
+def relative_difference(found, expected):
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize('compile', [False, True])
+def test_a_fused_model_has_the_same_heatmaps_and_no_norms(model, compile):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    fused = fuse_for_inference(model, compile=compile)
+
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    for batch_size in (1, 3):
+        x = crops(batch_size)
+        assert relative_difference(heatmaps(fused, x), heatmaps(model, x)) < 1e-4
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('runtime', RUNTIMES)
+def test_a_graph_runs_any_number_of_crops_and_says_what_pytorch_says(model, tmp_path, runtime):
+    export_onnx(model, tmp_path / 'any.onnx', (96, 128))
+    assert [path.name for path in tmp_path.iterdir()] == ['any.onnx']
+    run = load_onnx(tmp_path / 'any.onnx', runtime)
+    for batch_size in (1, 2, 5):
+        difference = check_onnx(model, run, crops(batch_size))
+        assert difference.heatmaps < 1e-4
+        assert difference.keypoints < 0.01
+
+
+def test_a_graph_of_fixed_size_takes_that_size_alone(model, tmp_path):
+    export_onnx(model, tmp_path / 'two.onnx', (96, 128), batch_size=2)
+    run = load_onnx(tmp_path / 'two.onnx', 'ONNX Runtime')
+    assert check_onnx(model, run, crops(2)).heatmaps < 1e-4
+    with pytest.raises(Exception, match='2'):
+        run(crops(1).numpy())
+
+
+def test_a_wrong_graph_is_noticed(model):
+    def off_by_one_column(crops):
+        return np.roll(heatmaps(model, torch.from_numpy(crops)).numpy(), 1, axis=3)
+
+    assert check_onnx(model, off_by_one_column, crops(2)).keypoints > 1
+
+
+def test_what_cannot_be_written_leaves_what_was_there(model, tmp_path, monkeypatch):
+    target = tmp_path / 'model.onnx'
+    target.write_bytes(b'before')
+
+    def fail(*args, **kwargs):
+        raise RuntimeError('no space')
+
+    monkeypatch.setattr(torch.onnx, 'export', fail)
+    with pytest.raises(RuntimeError, match='no space'):
+        export_onnx(model, target, (96, 128))
+    assert target.read_bytes() == b'before'
+    assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
