@@ -19,7 +19,8 @@ class _PointwiseConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.jit.is_tracing() or torch.compiler.is_exporting():  # for whom a convolution is better known
+        # A product would fix the batch size of an exported graph, and MMEngine's FLOP counter, which traces, misses it.
+        if torch.jit.is_tracing() or torch.compiler.is_exporting():
             return super().forward(x.unsqueeze(3)).squeeze(3)
         weight = self.weight.view(self.out_channels, self.in_channels)
         if x.stride(2) == 1:
@@ -82,7 +83,7 @@ class CoordAttention(BaseModule):
             tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), in (0, 1).
         """
         height, width = x.shape[2:]
-        # Each is several times the faster one in its memory format; FLOP counters, which trace, know the second.
+        # Each is several times the faster one in its memory format; MMEngine's FLOP counter knows the second.
         if x.is_contiguous() and not torch.jit.is_tracing():
             profiles = torch.cat([x.mean(3), x.mean(2)], dim=2)
         else:

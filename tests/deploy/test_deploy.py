@@ -14,6 +14,8 @@ from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_i
 def model():
     cfg = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
     init_default_scope(cfg.default_scope)
+    for number, stage in enumerate((cfg.model.backbone.extra[f'stage{number}'] for number in range(1, 5)), start=1):
+        stage.update(num_modules=1, num_blocks=(1,) * number)  # compilers take their time
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     random = torch.Generator().manual_seed(0)
@@ -48,9 +50,7 @@ def test_a_fused_model_has_the_same_heatmaps_and_no_norms(model, compile):
     fused = fuse_for_inference(model, compile=compile)
 
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
-    for batch_size in (1, 3):
-        x = crops(batch_size)
-        assert relative_difference(heatmaps(fused, x), heatmaps(model, x)) < 1e-4
+    assert relative_difference(heatmaps(fused, crops(3)), heatmaps(model, crops(3))) < 1e-4
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
