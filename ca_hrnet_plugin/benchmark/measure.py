@@ -90,7 +90,5 @@ def measure_peak_memory(function: Callable[[], object]) -> int:
         return torch.cuda.max_memory_allocated() - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         function()
-    changes = sorted(
-        (event.time_range.start, event.cpu_memory_usage) for event in record.events() if event.name == '[memory]'
-    )
+    changes = sorted((event.time_range.start, event.self_cpu_memory_usage) for event in record.events())
     return max(itertools.accumulate((change for _, change in changes), initial=0))

@@ -11,18 +11,23 @@ _exec = builtins.exec
 _left_behind = {}
 
 
+def _locals_of(frame):
+    # As the real locals() gives them: a module's own, a function's as a copy.
+    return frame.f_locals if isinstance(frame.f_locals, dict) else dict(frame.f_locals)
+
+
 def _exec_and_keep(source, *namespaces, **closure):
-    if sys._getframe(1).f_code.co_name == 'get_version' and not namespaces:
-        namespaces = (_left_behind,)
-    elif not namespaces:
+    if not namespaces:
         caller = sys._getframe(1)
-        namespaces = (caller.f_globals, caller.f_locals)
+        in_get_version = caller.f_code.co_name == 'get_version'
+        namespaces = (_left_behind,) if in_get_version else (caller.f_globals, _locals_of(caller))
     return _exec(source, *namespaces, **closure)
 
 
 def _locals_and_kept():
     caller = sys._getframe(1)
-    return {**caller.f_locals, **_left_behind} if caller.f_code.co_name == 'get_version' else caller.f_locals
+    in_get_version = caller.f_code.co_name == 'get_version'
+    return {**_locals_of(caller), **_left_behind} if in_get_version else _locals_of(caller)
 
 
 builtins.exec, builtins.locals = _exec_and_keep, _locals_and_kept
