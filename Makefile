@@ -1,13 +1,13 @@
 # make demo, make test: set up what is missing, then run. Nothing needs to be installed before but Python and a compiler.
 # PYTHON: 3.10 to 3.13. VENV: where the environment goes. TORCH: another build of PyTorch, as pip arguments, such as
-#   make test TORCH="torch==2.14.1+cpu torchvision==0.29.1+cpu --index-url https://download.pytorch.org/whl/cpu"
+#   make test TORCH="torch==2.14.0 torchvision==0.29.0 --index-url URL"
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?=
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint environment
+.PHONY: demo test lint bench environment
 .SILENT:
 
 demo: environment
@@ -19,6 +19,13 @@ test: environment
 lint: environment
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# What attention costs, as ratios to HRNet: docs/benchmarks.md.
+bench: export PYTHONWARNINGS = ignore
+bench: environment
+	$(BIN)/python tools/benchmark_speed.py --tasks inference --modes eager fused "ONNX Runtime" OpenVINO \
+		--out work_dirs/speed_inference.json
+	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --data --out work_dirs/speed_training.json
 
 environment:
 	$(PYTHON) requirements/install.py $(VENV) --torch '$(TORCH)'

@@ -168,6 +168,7 @@ def main() -> None:
         print('data pipeline: ' + ', '.join(f'{rate:.0f} crops a second for {task}' for task, rate in rates.items()))
         rows.append(dict(part='data pipeline', crops_a_second=rates))
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(dict(hardware=where, config=str(args.config), figures=rows), indent=1))
 
 

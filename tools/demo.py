@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from mmengine.config import Config
@@ -127,7 +128,8 @@ def report(networks: list[DemoNetwork], coco: Path, folder: Path) -> Path:
 
 def gates_of_largest_people(network: DemoNetwork, protocol: Protocol, num: int = 2) -> list:
     """The gates on the largest people of the val images."""
-    model = load_model(network.config, network.checkpoint)
+    with redirect_stdout(None):  # MMEngine says that it loads a checkpoint
+        model = load_model(network.config, network.checkpoint)
     annotations = json.loads(Path(protocol.ann_file).read_text())
     names = {image['id']: image['file_name'] for image in annotations['images']}
     people = sorted(annotations['annotations'], key=lambda person: person['area'])[-num:]
