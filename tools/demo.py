@@ -185,7 +185,9 @@ def run_mim(arguments: list, network: DemoNetwork, data: Path, progress: Progres
                     done = (int(epoch) - 1 + done) / network.max_epochs
                 progress.update(task, completed=done)
     if process.returncode:
-        return f'mim {arguments[0]} of {network.name} failed: its log is {os.path.relpath(log)}'
+        trouble = f'mim {arguments[0]} of {network.name} failed: its log is {os.path.relpath(log)}'
+        progress.console.print(f'{trouble}; the other goes on, for the next time', soft_wrap=True, highlight=False)
+        return trouble
     progress.update(task, completed=1)
     return None
 
