@@ -1,0 +1,75 @@
+"""Training that is killed and goes on with ``--resume``."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from ca_hrnet_plugin import EpochSeedHook, config_path
+
+REPEATABLE = (
+    'randomness.seed=0',
+    'randomness.deterministic=True',
+    'default_hooks.sampler_seed.type=EpochSeedHook',
+    'train_dataloader.persistent_workers=False',
+)
+
+
+@pytest.fixture
+def train(data_root, tmp_path):
+    """Starts a training of three epochs in a work dir, in a process group of its own."""
+
+    def start(work_dir, *arguments):
+        command = [sys.executable, '-m', 'mim', 'train', 'mmpose', config_path('demo/ca_hrnet_w16_128x96')]
+        options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=9', 'default_hooks.logger.interval=1')
+        return subprocess.Popen(
+            [*command, '--work-dir', work_dir, *arguments, '--cfg-options', *options, *REPEATABLE],
+            env={**os.environ, 'CA_HRNET_DATA': str(data_root), 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def wait_for_iterations(work_dir, number):
+    while True:
+        lines = [line for path in work_dir.glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()]
+        if sum('loss' in json.loads(line) for line in lines if line.endswith('}')) >= number:
+            return
+        time.sleep(0.01)
+
+
+def weights(work_dir):
+    return torch.load(work_dir / 'epoch_3.pth')['state_dict']
+
+
+def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(train, tmp_path):
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    assert train(whole).wait() == 0
+
+    process = train(killed)
+    wait_for_iterations(killed, random.randint(5, 11))  # in the second or third epoch of four each
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / 'epoch_3.pth').exists()
+    (killed / 'epoch_3.pth').write_bytes((killed / 'epoch_1.pth').read_bytes()[:10000])  # as if killed while writing it
+    assert train(killed, '--resume').wait() == 0
+
+    torch.testing.assert_close(weights(killed), weights(whole), rtol=0, atol=0)
+
+
+def test_workers_that_would_keep_their_seed_are_refused():
+    class Runner:
+        train_dataloader = torch.utils.data.DataLoader([0], num_workers=1, persistent_workers=True)
+
+    with pytest.raises(ValueError, match=r'give train_dataloader\.persistent_workers=False'):
+        EpochSeedHook().before_train(Runner())
