@@ -11,12 +11,11 @@ import time
 import pytest
 import torch
 
-from ca_hrnet_plugin import EpochSeedHook, config_path
+from ca_hrnet_plugin import config_path
 
 REPEATABLE = (
     'randomness.seed=0',
     'randomness.deterministic=True',
-    'default_hooks.sampler_seed.type=EpochSeedHook',
     'train_dataloader.persistent_workers=False',
 )
 
@@ -65,11 +64,3 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(train, tmp_
     assert train(killed, '--resume').wait() == 0
 
     torch.testing.assert_close(weights(killed), weights(whole), rtol=0, atol=0)
-
-
-def test_workers_that_would_keep_their_seed_are_refused():
-    class Runner:
-        train_dataloader = torch.utils.data.DataLoader([0], num_workers=1, persistent_workers=True)
-
-    with pytest.raises(ValueError, match=r'give train_dataloader\.persistent_workers=False'):
-        EpochSeedHook().before_train(Runner())
