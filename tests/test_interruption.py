@@ -39,12 +39,13 @@ def train(data_root, tmp_path):
     return start
 
 
-def wait_for_iterations(work_dir, number):
-    while True:
+def wait_for_iterations(process, work_dir, number):
+    while process.poll() is None:
         lines = [line for path in work_dir.glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()]
         if sum('loss' in json.loads(line) for line in lines if line.endswith('}')) >= number:
             return
         time.sleep(0.01)
+    raise AssertionError(f'ended before {number} iterations')
 
 
 def weights(work_dir):
@@ -56,7 +57,7 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(train, tmp_
     assert train(whole).wait() == 0
 
     process = train(killed)
-    wait_for_iterations(killed, random.randint(5, 11))  # in the second or third epoch of four each
+    wait_for_iterations(process, killed, random.randint(5, 10))  # in the second or third epoch of four each
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (killed / 'epoch_3.pth').exists()
