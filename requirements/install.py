@@ -25,7 +25,7 @@ BUILD_TOOLS = re.compile('(pip|setuptools|wheel|cython|numpy)==')
 COMPILED = re.compile('xtcocotools==')
 # What belongs to PyTorch, and gives way where --torch names another build.
 TORCH_FAMILY = re.compile('(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==')
-GIGABYTES = 8  # of free disk: the environment takes 6.1
+GIGABYTES = 8  # of free disk: the environment takes 6.4
 TEMPORARY_GIGABYTES = 2  # the largest wheel is unpacked from here
 NETWORK_TROUBLE = (
     'NewConnectionError',
