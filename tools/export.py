@@ -10,12 +10,11 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from mmengine.config import Config
-from mmpose.apis import init_model
 from tabulate import tabulate
 
 from ca_hrnet_plugin.benchmark import time_side_by_side
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx, read_crops
+from ca_hrnet_plugin.reporting.attention import load_model
 from ca_hrnet_plugin.whole_file import whole_file
 
 MAX_KEYPOINT_DIFFERENCE = 0.01  # pixels of the crop
@@ -32,12 +31,11 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=10, help='of timing (default: %(default)s)')
     args = parser.parse_args()
 
-    cfg = Config.fromfile(args.config)
-    model = init_model(cfg, args.checkpoint, device='cpu')
     try:
-        crops = read_crops(cfg, model, args.batch or args.people)
-    except FileNotFoundError as error:
-        sys.exit(f'not exported: no people to check with: {error}; CA_HRNET_DATA names the folder that holds the data')
+        model = load_model(args.config, args.checkpoint)
+        crops = read_crops(model, args.batch or args.people)
+    except (FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
+        sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')
     with whole_file(args.out) as unfinished:
         height, width = crops.shape[2:]
         export_onnx(model, unfinished, (width, height), args.batch)

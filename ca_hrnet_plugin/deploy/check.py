@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from torch import Tensor, nn
 
@@ -20,17 +18,20 @@ class Difference(NamedTuple):
     keypoints: float
 
 
-def read_crops(cfg: Config, model: nn.Module, num_crops: int) -> Tensor:
-    """Reads the first people of a config's test data as the network sees them.
+def read_crops(model: nn.Module, num_crops: int) -> Tensor:
+    """Reads the first people of the test data as the network sees them.
+
+    Args:
+        model (nn.Module): From MMPose's ``init_model``, with its config as ``cfg``.
+        num_crops (int): How many people.
 
     Returns:
         Tensor: Normalised crops, (N, 3, H, W).
 
     Raises:
-        FileNotFoundError: The data is not there.
+        FileNotFoundError, AssertionError: The data is not there, as MMPose says it.
     """
-    init_default_scope(cfg.default_scope)
-    people = DATASETS.build(cfg.test_dataloader.dataset)
+    people = DATASETS.build(model.cfg.test_dataloader.dataset)
     samples = pseudo_collate(list(islice((people[index] for index in range(len(people))), num_crops)))
     return model.data_preprocessor(samples)['inputs']
 
