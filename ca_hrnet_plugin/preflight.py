@@ -59,7 +59,7 @@ def missing_inputs(cfg: Config, parts: tuple[str, ...]) -> Iterator[str]:
         listed = ', '.join(f'{path} ({role})' for path, role in absent.items())
         yield (
             f'{listed} not found from {Path.cwd()}: put the data there, or set CA_HRNET_DATA to the folder that holds '
-            'coco, or override the path with --cfg-options'
+            'coco, crowdpose and so on, or override the path with --cfg-options'
         )
 
     checkpoints = {}
