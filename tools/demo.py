@@ -139,6 +139,8 @@ def gates_of_largest_people(network: DemoNetwork, protocol: Protocol, num: int =
 
 def run_side_by_side(commands: dict[DemoNetwork, list], data: Path) -> None:
     """Runs mim commands at the same time, shows how far they are, and ends with a log's place if one fails."""
+    import mim  # noqa: F401  makes its cache folder, over which two that make it at once stumble
+
     commands = {network: command for network, command in commands.items() if command}
     columns = TextColumn('  {task.description:<10}'), BarColumn(), TextColumn('{task.percentage:3.0f} %')
     with Progress(*columns, TimeRemainingColumn()) as progress, ThreadPoolExecutor() as pool:
