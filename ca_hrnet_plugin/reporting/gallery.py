@@ -67,7 +67,7 @@ def draw_gallery(
     column_width = (WIDTH_INCHES - ROW_LABEL_INCHES) / (1 + len(results))
     heights = [column_width * image.shape[0] / image.shape[1] for image in images.values()]
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights) + 0.4), layout='constrained')
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.04, wspace=0, hspace=0)
     grid = figure.subplots(len(images), 1 + len(results), squeeze=False, height_ratios=heights)
     for (image_id, image), row in zip(images.items(), grid, strict=True):
         row[0].set_ylabel(f'image {image_id}\ncrowd index {crowding[image_id]:.2f}', fontsize=6.5)
