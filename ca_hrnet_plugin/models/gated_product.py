@@ -60,6 +60,4 @@ def gated_product(
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return x * gate_h * gate_w
-    if norm is not None and not torch.is_grad_enabled():
-        return x.mul_(gate_h).mul_(gate_w)  # as the block adds the residual in place
     return _GatedProduct.apply(x, gate_h, gate_w, norm, norm_input)
