@@ -53,6 +53,8 @@ def make_workload(
             run = load_onnx(Path(folder) / 'model.onnx', mode)
         crops = crops.numpy()
         return lambda: run(crops)
+    if mode.startswith('fused') and task == 'training':
+        raise ValueError(f'{mode} is for inference')
     if channels_last:
         model, crops = model.to(memory_format=torch.channels_last), crops.to(memory_format=torch.channels_last)
     model.train(task == 'training')
