@@ -54,6 +54,8 @@ class CBasicBlock(BasicBlock):
         elif reduction is not None:
             raise ValueError(f'reduction={reduction!r} of CBasicBlock is for CoordAttention: give it in attention')
         channels = dict(norm1=self.mid_channels, norm2=out_channels)
+        # A name is one of MMPose's registry, whichever package's default scope the network is built in.
+        attention = dict(_scope_='mmpose') | attention
         self.ca = nn.ModuleDict(
             {place: MODELS.build(dict(attention, channels=channels[place])) for place in PLACES if place in places}
         )

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from mmpose.models.backbones.hrnet import HRNet
+
 STAGE_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')
-BLOCKS = ('BASIC', 'BOTTLENECK')
 
 
 def check_stages(extra: Mapping[str, Mapping]) -> None:
@@ -21,8 +22,8 @@ def check_stages(extra: Mapping[str, Mapping]) -> None:
         for key in STAGE_KEYS:
             if key not in stage:
                 raise ValueError(f'{name} of CAHRNet has no {key}: give {", ".join(STAGE_KEYS)}')
-        if stage['block'] not in BLOCKS:
-            raise ValueError(f'block={stage["block"]!r} in {name} of CAHRNet: give one of {BLOCKS}')
+        if stage['block'] not in HRNet.blocks_dict:  # another plugin may have added blocks
+            raise ValueError(f'block={stage["block"]!r} in {name} of CAHRNet: give one of {tuple(HRNet.blocks_dict)}')
         if stage['num_branches'] != number:
             raise ValueError(f'num_branches={stage["num_branches"]!r} in {name} of CAHRNet: give {number}')
         for key in ('num_blocks', 'num_channels'):

@@ -1,4 +1,4 @@
-# A narrow HRNet of fewer modules, from scratch: there are no weights of this width, and layers start as PyTorch has them.
+# A narrow HRNet of fewer modules, from scratch: this width has no weights, and layers start as PyTorch has them.
 hrnet_w16 = dict(
     backbone=dict(
         extra=dict(

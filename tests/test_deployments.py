@@ -1,0 +1,83 @@
+"""The plugin in programs that were there before it."""
+
+import importlib
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import DefaultScope, Registry
+from mmpose.models.backbones.hrnet import HRNet
+from mmpose.models.backbones.resnet import BasicBlock
+from mmpose.registry import MODELS
+
+import ca_hrnet_plugin
+from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
+from ca_hrnet_plugin.models import CBAM
+
+
+@pytest.fixture
+def backbone_config():
+    return Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone
+
+
+def test_builds_in_the_default_scope_of_another_package(backbone_config):
+    other = Registry('model', parent=MMENGINE_MODELS, scope='other_package')
+    with DefaultScope.overwrite_default_scope('other_package'):
+        backbone = other.build(
+            dict(backbone_config, type='mmpose.CAHRNet', ca_cfg=dict(attention=dict(type='CBAM', reduction=4)))
+        )
+    assert type(backbone.stage2[0].branches[0][0].ca['norm2']) is CBAM
+
+
+def test_stock_hrnet_and_a_block_of_another_plugin_stay_what_they_are(backbone_config, monkeypatch):
+    class OtherBlock(BasicBlock):
+        """What another plugin puts into HRNet."""
+
+    monkeypatch.setitem(HRNet.blocks_dict, 'OTHER', OtherBlock)
+    extra = backbone_config.extra
+    extra.stage4.block = 'OTHER'
+    ours, stock = CAHRNet(extra), HRNet(extra)
+
+    assert {type(block) for block in ours.modules() if isinstance(block, BasicBlock)} == {CBasicBlock, OtherBlock}
+    assert {type(block) for block in stock.modules() if isinstance(block, BasicBlock)} == {BasicBlock, OtherBlock}
+
+
+def test_an_import_of_what_is_imported_changes_nothing():
+    importlib.reload(ca_hrnet_plugin)
+    assert MODELS.get('CAHRNet') is CAHRNet is ca_hrnet_plugin.CAHRNet
+
+
+def test_a_config_in_pure_python_builds_it_and_is_saved(backbone_config, tmp_path):
+    config_file = tmp_path / 'config.py'
+    config_file.write_text(
+        'from mmengine.config import read_base\n'
+        'from ca_hrnet_plugin import CAHRNet, CoordAttention\n'
+        f'backbone = dict(type=CAHRNet, extra={backbone_config.extra.to_dict()!r},\n'
+        '                ca_cfg=dict(attention=dict(type=CoordAttention, reduction=8)))\n'
+    )
+    written = Config.fromfile(config_file)
+    written.dump(tmp_path / 'saved.py')
+    for config in (written, Config.fromfile(tmp_path / 'saved.py')):
+        backbone = MODELS.build(config.backbone)
+        assert type(backbone) is CAHRNet
+        assert type(backbone.stage4[0].branches[3][0].ca['norm2']) is CoordAttention
+
+
+def test_a_network_reaches_a_process_that_knows_nothing_of_the_plugin(backbone_config, tmp_path):
+    """As a spawned worker gets it; beside mmcv-lite the import of mmpose.models has failed there before."""
+    backbone = MODELS.build(backbone_config).eval()
+    x = torch.ones(1, 3, 64, 64)
+    (tmp_path / 'network.pickle').write_bytes(pickle.dumps(backbone))
+    program = (
+        'import contextlib, pickle, torch\n'
+        'with contextlib.suppress(ModuleNotFoundError):\n'
+        '    import mmpose.models\n'
+        "network = pickle.load(open('network.pickle', 'rb'))\n"
+        "torch.save(network(torch.ones(1, 3, 64, 64))[0], 'heatmaps.pth')\n"
+    )
+    subprocess.run([sys.executable, '-c', program], cwd=tmp_path, check=True)
+    torch.testing.assert_close(torch.load(tmp_path / 'heatmaps.pth'), backbone(x)[0])
