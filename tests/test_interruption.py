@@ -26,7 +26,7 @@ def train(data_root, tmp_path):
 
     def start(work_dir, *arguments):
         command = [sys.executable, '-m', 'mim', 'train', 'mmpose', config_path('demo/ca_hrnet_w16_128x96')]
-        options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=9', 'default_hooks.logger.interval=1')
+        options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
         return subprocess.Popen(
             [*command, '--work-dir', work_dir, *arguments, '--cfg-options', *options, *REPEATABLE],
             env={**os.environ, 'CA_HRNET_DATA': str(data_root), 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'},
@@ -39,27 +39,31 @@ def train(data_root, tmp_path):
     return start
 
 
-def wait_for_iterations(process, work_dir, number):
-    while process.poll() is None:
-        lines = [line for path in work_dir.glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()]
-        if sum('loss' in json.loads(line) for line in lines if line.endswith('}')) >= number:
-            return
+def num_iterations(work_dir):
+    lines = [line for path in work_dir.glob('*/vis_data/scalars.json') for line in path.read_text().splitlines()]
+    return sum('loss' in json.loads(line) for line in lines if line.endswith('}'))
+
+
+def kill_at(process, moment):
+    while not moment():
+        assert process.poll() is None, 'ended before'
         time.sleep(0.01)
-    raise AssertionError(f'ended before {number} iterations')
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def weights(work_dir):
     return torch.load(work_dir / 'epoch_3.pth')['state_dict']
 
 
-def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(train, tmp_path):
+def test_a_training_killed_again_and_again_ends_with_the_weights_of_one_that_was_not(train, tmp_path):
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     assert train(whole).wait() == 0
 
-    process = train(killed)
-    wait_for_iterations(process, killed, random.randint(5, 10))  # in the second or third epoch of four each
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(train(killed), (killed / 'last_checkpoint').exists)  # in the validation after the first epoch of four
+    assert 'AP' not in ''.join(path.read_text() for path in killed.glob('*/vis_data/scalars.json'))
+    iterations = random.randint(5, 10)
+    kill_at(train(killed, '--resume'), lambda: num_iterations(killed) >= iterations)
     assert not (killed / 'epoch_3.pth').exists()
     (killed / 'epoch_3.pth').write_bytes((killed / 'epoch_1.pth').read_bytes()[:10000])  # as if killed while writing it
     assert train(killed, '--resume').wait() == 0

@@ -7,10 +7,13 @@ Each row is NAME=SOURCE, where SOURCE is one of
                           --cfg-options test_evaluator.outfile_prefix=RESULTS
   PREDICTIONS.pkl         predictions of mim test --dump
   CONFIG.py:CHECKPOINT    tested now, as mim test does; leaves its keypoint result in the config's work dir
+  'work_dirs/seed*'       a pattern, in quotes, that finds one of the first four for each of several runs: their mean,
+                          and their standard deviation
 
 Keypoint results and predictions need --ann-file or --config. Rows of them have the 95 % interval of each difference,
-from a paired bootstrap over images. Figures are in percent; a dash is a figure that there is not, such as the AP of a
-level without instances. Where each row is from is said on standard error.
+from a paired bootstrap over images and, where there are several, runs: the first of one row with the first of another.
+Figures are in percent; a dash is a figure that there is not, such as the AP of a level without instances. Where each
+row is from is said on standard error.
 
   python tools/benchmark_table.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --format markdown
   python tools/benchmark_table.py HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --levels \

@@ -1,5 +1,6 @@
 """How sure the difference between two results on the same images is: a paired bootstrap over images."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,8 @@ class Interval(NamedTuple):
 
 
 def paired_bootstrap(
-    baseline: SplitEval,
-    other: SplitEval,
+    baseline: SplitEval | Sequence[SplitEval],
+    other: SplitEval | Sequence[SplitEval],
     num_resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -33,10 +34,13 @@ def paired_bootstrap(
     A resample draws as many images as there are, with replacement, the same for both results. An image drawn twice
     counts twice, as if its copy were in the data set under an id of its own, next to it. (Were two detections of one
     image to have the very same score, COCOeval would take copy after copy; here both copies of the first come first.)
+    Given several runs of two networks, the difference is that of their means, and a resample draws runs too: as many
+    pairs as there are, the first run of one network with the first of the other, which should share what they can,
+    such as their seed.
 
     Args:
-        baseline (SplitEval): What :func:`evaluate_results` gives.
-        other (SplitEval): Another one, of the same annotations and splits.
+        baseline (SplitEval | Sequence[SplitEval]): What :func:`evaluate_results` gives, of one run or several.
+        other (SplitEval | Sequence[SplitEval]): As many others, of the same annotations and splits.
         num_resamples (int): How many resamples to draw.
         confidence (float): How often the interval should cover the truth.
         seed (int): Same seed, same intervals.
@@ -47,30 +51,40 @@ def paired_bootstrap(
         are left out of its interval.
 
     Raises:
-        ValueError: The two differ in their images, instances or splits, or an argument is out of range.
+        ValueError: The two differ in their images, instances, splits or number of runs, or an argument is out of
+            range.
     """
     if num_resamples < 1 or not 0 < confidence < 1:
         raise ValueError(
             f'num_resamples={num_resamples}, confidence={confidence}: give one resample or more, '
             'and a confidence between 0 and 1'
         )
-    curves = [ResampledCurves(evaluation) for evaluation in (baseline, other)]
-    if not curves[0].comparable_to(curves[1]):
+    baselines, others = ([runs] if isinstance(runs, SplitEval) else list(runs) for runs in (baseline, other))
+    num_runs = len(baselines)
+    if len(others) != num_runs:
+        raise ValueError(f'{num_runs} runs cannot be paired with {len(others)}: give as many of both')
+    curves = [ResampledCurves(evaluation) for evaluation in (*baselines, *others)]
+    if not all(curves[0].comparable_to(each) for each in curves):
         raise ValueError(
             'the two results were not evaluated on the same images, instances and splits: '
             'evaluate both with one annotation file and the same arguments'
         )
-    num_images = len(baseline.params.imgIds)
+    num_images = len(curves[0].params.imgIds)
     rng = np.random.default_rng(seed)
 
-    def differences(weights: np.ndarray) -> np.ndarray:
-        first, second = (np.array(list(resampled.figures(weights).values())) for resampled in curves)
-        return np.where(first < 0, np.nan, second - first)
+    def draw(number: int) -> np.ndarray:
+        """How often each of so many is drawn."""
+        return np.bincount(rng.integers(number, size=number), minlength=number).astype(float)
 
-    observed = differences(np.ones(num_images))
+    def differences(images: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        figures = np.array([list(each.figures(images).values()) for each in curves])
+        figures[figures < 0] = np.nan
+        return runs @ (figures[num_runs:] - figures[:num_runs]) / num_runs
+
+    observed = differences(np.ones(num_images), np.ones(num_runs))
     resampled = np.array(
         [
-            differences(np.bincount(rng.integers(num_images, size=num_images), minlength=num_images).astype(float))
+            differences(draw(num_images), draw(num_runs))
             for _ in track(range(num_resamples), 'paired bootstrap', disable=not progress)
         ]
     )

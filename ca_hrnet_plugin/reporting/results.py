@@ -1,9 +1,11 @@
 """The figures of one row of the table, from whatever a user has of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -16,13 +18,18 @@ from .work_dir import coco_figures, read_json, read_metrics
 
 @dataclass
 class Result:
-    """A row: its figures under CocoMetric's names as fractions, and where they are from."""
+    """A row: its figures under CocoMetric's names as fractions, and where they are from.
+
+    Of several runs the figures are the mean, and ``deviations`` the standard deviation, as of a sample.
+    """
 
     name: str
     origin: str
     figures: dict[str, float]
-    evaluation: SplitEval | None = None  # of a result file, which alone can be resampled
+    evaluations: list[SplitEval] = field(default_factory=list)  # of result files, which alone can be resampled
     config: Path | None = None
+    num_runs: int = 1
+    deviations: dict[str, float] = field(default_factory=dict)
 
 
 def read_result(name: str, source: str, protocol: Protocol | None = None, splits: Sequence[Split] = ()) -> Result:
@@ -31,13 +38,17 @@ def read_result(name: str, source: str, protocol: Protocol | None = None, splits
     Args:
         name (str): What the row is called.
         source (str): A work dir; a JSON file of metrics (``mim test --out``); a COCO keypoint result, or predictions
-            (``mim test --dump``); or ``CONFIG.py:CHECKPOINT``, which is tested now.
+            (``mim test --dump``); ``CONFIG.py:CHECKPOINT``, which is tested now; or a pattern such as
+            ``'work_dirs/seed*'``, of several runs of one network, in the order of their names.
         protocol (Protocol, optional): What result files and predictions are evaluated by.
         splits (Sequence[Split]): What they are evaluated on.
 
     Raises:
         ValueError: The source cannot be read, or is of another data set.
     """
+    runs = sorted(glob(source))  # noqa: PTH207  pathlib's takes no pattern that begins with a folder
+    if runs and runs != [source]:
+        return _averaged([read_result(name, run, protocol, splits) for run in runs])
     config, is_pair, checkpoint = source.partition('.py:')
     path = Path(source)
     if is_pair:
@@ -61,7 +72,21 @@ def _evaluated(name: str, source: str, results, protocol: Protocol | None, split
     protocol = _needed(protocol, source)
     sigmas = protocol.metainfo['sigmas']
     evaluation = evaluate_results(protocol.ann_file, results, splits, protocol.iou_type, sigmas, protocol.use_area)
-    return Result(name, f'evaluated {source} on {protocol.ann_file}', evaluation.figures(), evaluation)
+    return Result(name, f'evaluated {source} on {protocol.ann_file}', evaluation.figures(), [evaluation])
+
+
+def _averaged(runs: list[Result]) -> Result:
+    names = set.intersection(*(set(run.figures) for run in runs))
+    figures = {name: np.array([run.figures[name] for run in runs]) for name in runs[0].figures if name in names}
+    return Result(
+        runs[0].name,
+        '; '.join(run.origin for run in runs),
+        {name: float(values.mean()) for name, values in figures.items()},
+        [evaluation for run in runs for evaluation in run.evaluations],
+        runs[0].config,
+        len(runs),
+        {name: float(values.std(ddof=1)) for name, values in figures.items() if len(runs) > 1 and values.min() >= 0},
+    )
 
 
 def _needed(protocol: Protocol | None, source: str) -> Protocol:

@@ -51,7 +51,7 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
         progress (bool): Whether to show a progress bar.
 
     Raises:
-        ValueError: The results are not of the same images and people.
+        ValueError: The results are not of the same images and people, or not of as many runs.
     """
     first, *others = results
     rows = [Row(first)]
@@ -61,8 +61,8 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
         for name, figure in other.figures.items():
             if not _is_empty(figure) and not _is_empty(first.figures.get(name)):
                 row.differences[name] = figure - first.figures[name]
-        if num_resamples and first.evaluation and other.evaluation:
-            intervals = paired_bootstrap(first.evaluation, other.evaluation, num_resamples, progress=progress)
+        if num_resamples and first.evaluations and other.evaluations:
+            intervals = paired_bootstrap(first.evaluations, other.evaluations, num_resamples, progress=progress)
             row.intervals = {name: intervals[name] for name in row.differences if name in intervals}
         rows.append(row)
     return rows
@@ -115,6 +115,9 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
         result = row.result
         against = f'{result.name} - {rows[0].result.name}'
         grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
+        if result.deviations:
+            deviations = (_cell('{:.1f}', name, result.deviations.get(name)) for name in columns.values())
+            grid.append([f'{result.name}, deviation of {result.num_runs} runs', *deviations])
         if row.differences:
             grid.append([against, *(_cell('{:+.1f}', name, row.differences.get(name)) for name in columns.values())])
         if row.intervals:
@@ -160,7 +163,9 @@ def _as_json(row: Row) -> dict:
     return dict(
         name=row.result.name,
         origin=row.result.origin,
+        num_runs=row.result.num_runs,
         figures=figures,
+        deviations=row.result.deviations,
         differences=row.differences,
         intervals_95=intervals,
     )

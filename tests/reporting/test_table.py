@@ -77,6 +77,30 @@ def test_intervals_are_those_of_the_paired_bootstrap(tool, two_networks):
         assert second['differences'][name] == pytest.approx(intervals[name].difference)
 
 
+def test_several_runs_are_a_row_of_their_means_and_deviations(tool, two_networks, tmp_path):
+    ann_file, *results = two_networks
+    pattern = tmp_path / '*.keypoints.json'
+    _, out, _ = tool(
+        'benchmark_table',
+        f'A={results[0]}',
+        f'B={pattern}',
+        '--ann-file',
+        ann_file,
+        '--format',
+        'csv',
+        '--resamples',
+        0,
+    )
+    rows = csv_rows(out)
+    stats = 100 * np.array([coco_stats(ann_file, path) for path in results])
+    assert [float(cell) for cell in rows['B'].values()] == pytest.approx(stats.mean(0), abs=0.0501)
+    deviations = [float(cell) for cell in rows['B, deviation of 2 runs'].values()]
+    assert deviations == pytest.approx(stats.std(0, ddof=1), abs=0.0501)
+
+    code, _, _ = tool('benchmark_table', f'A={results[0]}', f'B={pattern}', '--ann-file', ann_file)
+    assert code == 'no table: 1 runs cannot be paired with 2: give as many of both'
+
+
 def test_levels_have_their_counts_and_an_empty_one_is_a_dash(tool, two_networks, write_json):
     ann_file, base, _ = two_networks
     dataset = json.loads(Path(ann_file).read_text())
