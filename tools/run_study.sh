@@ -53,3 +53,18 @@ for_each_seed <<'NETWORKS'
 hrnet HRNet-further HRNet
 ca_hrnet CA-HRNet-further HRNet
 NETWORKS
+
+report() { # NAME ROW...
+  local rows=() curves=() name=$1 row
+  shift
+  for row in "$@"; do
+    rows+=("$row=$OUT/$SIZE/$row/seed*/val2017.keypoints.json")
+    curves+=("$row=$OUT/$SIZE/$row/seed${seeds%% *}")
+  done
+  python tools/benchmark_table.py "${rows[@]}" --config "configs/lsp/hrnet_$SIZE.py" --format markdown \
+    2>"$OUT/$SIZE/$name.log" | tee "$OUT/$SIZE/$name.md"
+  python tools/plot_training_curve.py "${curves[@]}" --out "$OUT/$SIZE/$name.png"
+}
+
+report scratch HRNet CA-HRNet SE-HRNet CBAM-HRNet
+report further HRNet-further CA-HRNet-further

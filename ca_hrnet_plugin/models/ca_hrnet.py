@@ -3,15 +3,19 @@
 import copy
 from collections.abc import Mapping, Sequence
 
+import torch
 from mmengine.logging import print_log
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.registry import MODELS
+from torch import Tensor
 
 from .c_basic_block import CBasicBlock
 from .stage_checks import check_stages
 from .warm_start import blocks_with_attention, start_as_identity
 
+# The branches meet again only where each halving left no remainder.
+SIZE_DIVISOR = 32
 STAGES_WITH_BASIC_BLOCKS = (2, 3, 4)
 CA_KEYS = ('ca_after', 'reduction', 'attention')
 WARM_STARTS = ('identity', 'none')
@@ -87,6 +91,20 @@ class CAHRNet(HRNet):
         super().__init__(extra, in_channels, *args, **kwargs)
         del self.blocks_dict
         self.warm_start = warm_start
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Maps an image (N, 3, H, W), with H and W multiples of 32, to feature maps.
+
+        Raises:
+            ValueError: H or W is another number.
+        """
+        height, width = x.shape[2:]
+        if not torch.jit.is_tracing() and (height % SIZE_DIVISOR or width % SIZE_DIVISOR):
+            raise ValueError(
+                f'input of height {height} and width {width} of CAHRNet: give multiples of {SIZE_DIVISOR}, '
+                'such as input_size=(192, 256) of the codec'
+            )
+        return super().forward(x)
 
     def train(self, mode: bool = True) -> 'CAHRNet':
         """Sets the mode and returns the module, as ``nn.Module.train`` does and ``HRNet.train`` does not."""

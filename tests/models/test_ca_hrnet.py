@@ -6,6 +6,8 @@ from functools import partial
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmpose.models.backbones.hrnet import HRNet
@@ -68,6 +70,29 @@ def test_maps_an_image_to_a_quarter_of_its_size_and_trains():
     out.square().mean().backward()
     # The last module feeds the highest resolution only through its fusion layers, so all blocks are reached.
     assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    ca_stages=st.sets(st.sampled_from([2, 3, 4])).map(tuple),
+    ca_after=st.sampled_from(['norm1', 'norm2', ('norm1', 'norm2')]),
+    reduction=st.integers(1, 64),
+    shape=st.tuples(st.integers(0, 2), st.just(3), st.sampled_from([32, 96]), st.sampled_from([32, 64])),
+)
+def test_any_configuration_starts_from_stock_weights_as_stock_hrnet(ca_stages, ca_after, reduction, shape):
+    stock = HRNet(NARROW)
+    stock.eval()
+    ours = CAHRNet(NARROW, ca_stages=ca_stages, ca_cfg=dict(ca_after=ca_after, reduction=reduction)).eval()
+    ours.load_state_dict(stock.state_dict())
+    x = torch.randn(shape)
+    with torch.no_grad():
+        assert torch.equal(ours(x)[0], stock(x)[0])
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 100, 64), (1, 3, 64, 1)])
+def test_sizes_at_which_branches_do_not_meet_are_refused_by_number(shape):
+    with pytest.raises(ValueError, match=f'height {shape[2]} and width {shape[3]}.*multiples of 32'):
+        CAHRNet(NARROW)(torch.zeros(shape))
 
 
 def test_ca_cfg_reaches_every_block():
