@@ -6,9 +6,10 @@ from .preflight import check_before_runs
 
 compat.allow_mmengine_checkpoints()
 with compat.mmcv_ops_stand_in():
+    from .channels_last import ChannelsLastHook
     from .evaluation import CrowdCocoMetric
     from .models import CAHRNet, CBasicBlock, CoordAttention
 check_before_runs()
 
-__all__ = ['CAHRNet', 'CBasicBlock', 'CoordAttention', 'CrowdCocoMetric', 'config_path']
+__all__ = ['CAHRNet', 'CBasicBlock', 'ChannelsLastHook', 'CoordAttention', 'CrowdCocoMetric', 'config_path']
 __version__ = '0.1.0'

@@ -90,7 +90,8 @@ class CoordAttention(BaseModule):
             rows = F.adaptive_avg_pool2d(x, (height, 1)).squeeze(3)
             columns = F.adaptive_avg_pool2d(x, (1, width)).squeeze(2)
             profiles = torch.cat([rows.mT, columns.mT], dim=1).mT
-        profiles = self.act(self.norm1(self.conv1(profiles).unsqueeze(3))).squeeze(3)
+        # As a map of one row: of one column, batch norm's backward on the CPU would take one memory format for another.
+        profiles = self.act(self.norm1(self.conv1(profiles).unsqueeze(2))).squeeze(2)
         gate_h = self.conv_h(profiles[..., :height]).sigmoid()
         gate_w = self.conv_w(profiles[..., height:]).sigmoid()
         return gate_h.unsqueeze(3), gate_w.unsqueeze(2)

@@ -111,6 +111,19 @@ def test_on_any_input_gates_are_gates_and_low_precision_is_near_float64(
         torch.testing.assert_close(out.double(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
 
 
+@settings(deadline=None, max_examples=30)
+@given(shape=st.tuples(st.integers(1, 3), st.sampled_from([8, 12, 32]), st.integers(1, 20), st.integers(1, 20)))
+def test_gradients_are_the_same_in_every_memory_format(shape):
+    x = torch.randn(shape, dtype=torch.float64)
+    gradients = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        attention = trained_looking(CoordAttention(shape[1])).double()
+        leaf = x.clone(memory_format=memory_format).requires_grad_()
+        attention(leaf).square().sum().backward()
+        gradients.append([leaf.grad, *(parameter.grad for parameter in attention.parameters())])
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize(('channels', 'reduction', 'width'), [(32, 32, 8), (256, 32, 8), (512, 32, 16), (256, 8, 32)])
 def test_squeezes_as_the_official_module_does(channels, reduction, width):
     attention = CoordAttention(channels, reduction=reduction)

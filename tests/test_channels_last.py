@@ -1,0 +1,24 @@
+import copy
+from types import SimpleNamespace
+
+import torch
+from mmengine.config import Config
+from mmpose.registry import HOOKS, MODELS
+
+from ca_hrnet_plugin import config_path
+
+
+def test_the_hook_changes_the_layout_and_not_the_gradients():
+    torch.manual_seed(0)
+    plain = MODELS.build(Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone).double()
+    twin = copy.deepcopy(plain)
+    HOOKS.build(dict(type='ChannelsLastHook')).before_run(SimpleNamespace(model=twin))
+
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    (expected,), (heatmaps,) = plain(x), twin(x)
+    assert heatmaps.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(heatmaps, expected)
+    for out in (expected, heatmaps):
+        out.square().mean().backward()
+    for (name, parameter), twins in zip(plain.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(twins.grad, parameter.grad, msg=lambda m: f'{name} {m}')
