@@ -105,12 +105,13 @@ def test_what_falsifies_a_run_is_refused_with_file_and_id(config, coco, changed,
         assert '\n' not in str(error.value)
 
 
-def test_a_truncated_file_is_refused_by_name(config, coco):
+def test_a_truncated_or_endlessly_nested_file_is_refused_by_name(config, coco):
     for name, parts in ((ANNOTATIONS.format('train'), TRAIN), (DETECTIONS, ('test',))):
         whole = (coco / name).read_text()
-        (coco / name).write_text(whole[: len(whole) // 2])
-        with pytest.raises(ValueError, match=rf'{name} is not JSON'):
-            check_data(config, parts)
+        for content in (whole[: len(whole) // 2], '[' * 100_000):
+            (coco / name).write_text(content)
+            with pytest.raises(ValueError, match=rf'{name} is not JSON'):
+                check_data(config, parts)
 
 
 @pytest.mark.parametrize(
