@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS, METRICS
@@ -82,7 +83,7 @@ def _annotation_files(cfg: Config, parts: tuple[str, ...]) -> dict[str, _Uses]:
         for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
             # Keypoints that a converter makes are counted by nobody here.
             converted = evaluator.get('gt_converter') or evaluator.get('pred_converter')
-            if not converted and issubclass(METRICS.get(evaluator['type']) or object, CocoMetric):
+            if not converted and issubclass(_class(METRICS, evaluator), CocoMetric):
                 path = evaluator.get('ann_file') or (_annotation_file(datasets[0]) if len(datasets) == 1 else None)
                 if path and not evaluator.get('format_only'):
                     uses = files.setdefault(path, _Uses())
@@ -98,10 +99,10 @@ def _coco_datasets(node) -> Iterator[dict]:
         for item in node:
             yield from _coco_datasets(item)
     if isinstance(node, dict):
-        kind = DATASETS.get(node['type'])
+        kind = _class(DATASETS, node)
         own = ('load_data_list', '_load_annotations', '_load_detection_results', 'parse_data_info')
         if (
-            issubclass(kind or object, BaseCocoStyleDataset)
+            issubclass(kind, BaseCocoStyleDataset)
             and all(getattr(kind, name) is getattr(BaseCocoStyleDataset, name) for name in own)
             and node.get('ann_file')
         ):
@@ -110,12 +111,17 @@ def _coco_datasets(node) -> Iterator[dict]:
             yield from _coco_datasets(node.get(key))
 
 
+def _class(registry: Registry, node: dict) -> type:
+    kind = node.get('type', '')
+    return kind if isinstance(kind, type) else registry.get(kind) or object
+
+
 def _annotation_file(dataset: dict) -> str:
     return joined_path(dataset.get('data_root') or '', dataset['ann_file'])
 
 
 def _num_keypoints(dataset: dict) -> int:
-    return DATASETS.get(dataset['type'])._load_metainfo(dataset.get('metainfo'))['num_keypoints']
+    return _class(DATASETS, dataset)._load_metainfo(dataset.get('metainfo'))['num_keypoints']
 
 
 def _check_file(path: str, uses: _Uses) -> Iterator[str]:
