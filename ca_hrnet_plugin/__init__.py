@@ -2,13 +2,13 @@
 
 from . import compat
 from .config_files import config_path
-from .preflight import check_before_runs
 
 compat.allow_mmengine_checkpoints()
 with compat.mmcv_ops_stand_in():
     from .channels_last import ChannelsLastHook
     from .evaluation import CrowdCocoMetric
     from .models import CAHRNet, CBasicBlock, CoordAttention
+    from .preflight import check_before_runs
 check_before_runs()
 
 __all__ = ['CAHRNet', 'CBasicBlock', 'ChannelsLastHook', 'CoordAttention', 'CrowdCocoMetric', 'config_path']

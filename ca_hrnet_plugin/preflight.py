@@ -1,4 +1,4 @@
-"""Looks for the files that a run needs before the run begins.
+"""Looks for the files that a run needs, and into its annotations, before the run begins.
 
 MMEngine finds out late: a missing annotation file ends in a traceback once the model stands, a missing image folder in
 one from a worker. Under MMPose's ``tools/train.py`` and ``tools/test.py``, which is what ``mim train`` and ``mim test``
@@ -17,6 +17,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from .data_checks import check_data, is_remote, joined_path, name_failing_images
+
 URL_TIMEOUT_SECONDS = 20
 # The parts of a config that each script uses.
 PARTS = {'train.py': ('train', 'val'), 'test.py': ('test',)}
@@ -34,8 +36,16 @@ def check_before_runs() -> None:
         missing = list(missing_inputs(cfg, parts))
         if missing:
             raise SystemExit(f'cannot start: {"; ".join(missing)}')
-        return from_cfg(cls, cfg)
+        try:
+            notes = check_data(cfg, parts)
+        except ValueError as error:
+            raise SystemExit(f'cannot start: {error}') from None
+        runner = from_cfg(cls, cfg)
+        for note in notes:
+            runner.logger.info(note)
+        return runner
 
+    name_failing_images()
     Runner.from_cfg = classmethod(checked_from_cfg)
 
 
@@ -54,7 +64,7 @@ def missing_inputs(cfg: Config, parts: tuple[str, ...]) -> Iterator[str]:
         for key in (f'{part}_dataloader', f'{part}_evaluator'):
             for path, role in _data_files(cfg.get(key)):
                 files.setdefault(path, f'{role} of {key}')
-    absent = {path: role for path, role in files.items() if not _is_remote(path) and not Path(path).exists()}
+    absent = {path: role for path, role in files.items() if not is_remote(path) and not Path(path).exists()}
     if absent:
         listed = ', '.join(f'{path} ({role})' for path, role in absent.items())
         yield (
@@ -89,13 +99,13 @@ def _data_files(node, data_root: str = '') -> Iterator[tuple[str, str]]:
     # Joined as mmengine's BaseDataset joins them; a detection file is taken as it stands.
     data_root = node.get('data_root') or ''
     if isinstance(node.get('ann_file'), str) and node['ann_file']:
-        yield _join(data_root, node['ann_file']), 'annotations'
+        yield joined_path(data_root, node['ann_file']), 'annotations'
     if isinstance(node.get('bbox_file'), str):
         yield node['bbox_file'], 'detections'
     prefixes = node.get('data_prefix')
     for prefix in prefixes.values() if isinstance(prefixes, dict) else ():
         if isinstance(prefix, str):
-            yield _join(data_root, prefix), 'images'
+            yield joined_path(data_root, prefix), 'images'
     for key in ('dataset', 'datasets', 'metrics'):
         yield from _data_files(node.get(key))
 
@@ -114,7 +124,7 @@ def _pretrained(node, key: str) -> Iterator[tuple[str, str]]:
 
 def _trouble_with_checkpoint(path: str) -> str | None:
     """Says what keeps a checkpoint from being read, by a look at the file or a question to its server."""
-    if not _is_remote(path):
+    if not is_remote(path):
         return None if Path(path).expanduser().is_file() else 'not found'
     in_cache = Path(torch.hub.get_dir()) / 'checkpoints' / Path(path).name
     if not path.startswith(('http://', 'https://')) or in_cache.is_file():
@@ -128,12 +138,3 @@ def _trouble_with_checkpoint(path: str) -> str | None:
     except OSError as error:
         return f'cannot be reached ({getattr(error, "reason", error)})'
     return None
-
-
-def _join(data_root: str, path: str) -> str:
-    return path if _is_remote(path) else str(Path(data_root, path))
-
-
-def _is_remote(path: str) -> bool:
-    """Whether MMEngine reads the path through a backend other than the local disk (http://, s3://, torchvision://)."""
-    return '://' in path

@@ -1,10 +1,12 @@
 """A contact sheet: many pictures of a COCO folder on one, half of them with their annotations drawn."""
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from ..coco_files import read_annotations
+from .coco_format import CATEGORY
 
 _LEFT, _RIGHT, _MIDDLE, _HIDDEN = (255, 160, 60), (60, 120, 255), (90, 220, 90), (255, 255, 255)  # BGR
 _ZOOM = 2
@@ -39,20 +41,26 @@ def contact_sheet(data_root: str | Path, out_file: str | Path, columns: int = 6,
         rows (int): Rows, an even number.
 
     Raises:
+        ValueError: The annotations are none or of no image, or an image cannot be read.
         OSError: The picture cannot be written.
     """
     data_root = Path(data_root)
-    content = json.loads((data_root / 'annotations/person_keypoints_val2017.json').read_text())
-    category = content['categories'][0]
+    ann_file = data_root / 'annotations/person_keypoints_val2017.json'
+    content = read_annotations(ann_file, len(CATEGORY['keypoints']), ['images'], ['file_name'], ['keypoints'])
     lines = []
     images = content['images'][: columns * rows // 2]
+    if not images:
+        raise ValueError(f'{ann_file} holds no image')
     for first in range(0, len(images), columns):
         pairs = []
         for image in images[first : first + columns]:
             people = [person for person in content['annotations'] if person['image_id'] == image['id']]
-            picture = cv2.imread(str(data_root / 'val2017' / image['file_name']))
+            file = data_root / 'val2017' / image['file_name']
+            picture = cv2.imread(str(file))
+            if picture is None:
+                raise ValueError(f'image {image["id"]} of {ann_file} cannot be read: {file}')
             picture = cv2.resize(picture, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
-            pairs.append((picture, _with_skeletons(picture, people, category['skeleton'], category['keypoints'])))
+            pairs.append((picture, _with_skeletons(picture, people, CATEGORY['skeleton'], CATEGORY['keypoints'])))
         blank = np.zeros_like(pairs[0][0])
         pairs += [(blank, blank)] * (columns - len(pairs))
         lines += [np.hstack(line) for line in zip(*pairs, strict=True)]

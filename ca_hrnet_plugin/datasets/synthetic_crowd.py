@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..coco_files import is_number, read_annotations, read_json
 from ..evaluation import crowd_index
 from .coco_format import CATEGORY, annotations, detections
 from .scene import SceneOptions, draw_scene
@@ -92,10 +93,14 @@ def _claim(out_dir: Path, arguments: dict) -> None:
     file = out_dir / _ARGUMENTS_FILE
     text = json.dumps(arguments, indent=1)
     if file.exists():
-        made_with = json.loads(file.read_text())
+        made_with = read_json(file, 'another folder')
+        if not isinstance(made_with, dict):
+            raise ValueError(f'{file} does not say what the folder holds: take another folder')
         for name, value in json.loads(text).items():
             if (there := made_with.get(name)) != value:
-                raise FileExistsError(f'{out_dir} holds a crowd with {name}={there}, not {value}: take another folder')
+                raise FileExistsError(
+                    f'{out_dir} holds a crowd with {name}={there!r}, not {value!r}: take another folder'
+                )
     elif out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise FileExistsError(f'{out_dir} is there and is no synthetic crowd: take a new or empty folder')
     else:
@@ -176,7 +181,10 @@ def _write_text(file: Path, text: str) -> None:
 
 
 def _summary(annotation_file: Path) -> dict[str, float]:
-    content = json.loads(annotation_file.read_text())
+    content = read_annotations(annotation_file, len(CATEGORY['keypoints']), of_annotations=('keypoints',))
+    for image in content['images']:
+        if not is_number(image.get('crowdIndex')):
+            raise ValueError(f'image {image["id"]} of {annotation_file} has no crowdIndex: take another folder')
     people = content['annotations']
     visibility = np.array([person['keypoints'][2::3] for person in people])
     company = Counter(person['image_id'] for person in people)

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-import json
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmpose.structures.bbox import bbox_overlaps, bbox_xywh2xyxy
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval, Params
 
+from ..coco_files import check_detections, needed_by_oks, read_annotations, read_json, unreached
 from .crowd_index import crowd_index, labelled_joints
 
 # Each level begins at its edge and ends before the next one's; the last has no end.
@@ -24,6 +26,8 @@ OVERLAP_LEVELS = dict(low=0, medium=0.1, high=0.5)
 # A detection whose OKS with everybody is lower lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
 # https://arxiv.org/abs/1707.05388).
 BACKGROUND_OKS = 0.1
+
+_OF_DETECTIONS = ('image_id', 'category_id', 'keypoints', 'score', 'bbox')
 
 
 class Split(NamedTuple):
@@ -219,15 +223,20 @@ def evaluate_results(
 
     Raises:
         ValueError: There are no detections, or they are not of these images or keypoints; or an annotation has not as
-            many keypoints as there are sigmas, or no area where ``use_area`` is set.
+            many keypoints as there are sigmas, or no area where ``use_area`` is set; or ids, boxes or numbers are
+            wrong.
     """
     sigmas = COCOeval().sigmas if sigmas is None else np.array(sigmas)
-    coco_gt, coco_dt = load_results(ann_file, results, len(sigmas), use_area)
+    coco_gt, coco_dt = load_results(ann_file, results, len(sigmas), use_area, iou_type)
     return SplitEval(coco_gt, coco_dt, splits, iou_type, sigmas, use_area).run()
 
 
 def load_results(
-    ann_file: str | Path, results: str | Path | Sequence[dict], num_keypoints: int, use_area: bool = False
+    ann_file: str | Path,
+    results: str | Path | Sequence[dict],
+    num_keypoints: int,
+    use_area: bool = False,
+    iou_type: str = 'keypoints',
 ) -> tuple[COCO, COCO]:
     """Loads annotations and a COCO keypoint result of the same images and keypoints, without COCO's prints.
 
@@ -236,64 +245,27 @@ def load_results(
         results (str | Path | Sequence[dict]): The result file, or what is in it.
         num_keypoints (int): How many keypoints each person has.
         use_area (bool): Whether each annotation needs an area.
+        iou_type (str): As for :class:`SplitEval`; for ``'keypoints_crowd'`` each needs ``num_keypoints``.
 
     Raises:
         ValueError: As for :func:`evaluate_results`.
     """
     if isinstance(results, str | Path):
-        name, detections = results, _read_json(results, 'a COCO keypoint result')
+        name, detections = results, read_json(results, 'a COCO keypoint result')
     else:
-        name, detections = 'results', [dict(detection) for detection in results]
-    annotations = _read_json(ann_file, 'COCO annotations')
-    lacking = {'images', 'annotations', 'categories'} - set(annotations if isinstance(annotations, dict) else ())
-    if lacking:
-        raise ValueError(f'{ann_file} holds no COCO annotations (no {", ".join(sorted(lacking))})')
+        name, detections = 'results', list(results)
+    needed = needed_by_oks(use_area, iou_type)
+    annotations = read_annotations(ann_file, num_keypoints, of_annotations=needed)
+    check_detections(detections, name, annotations, ann_file, num_keypoints)
+    reasons = unreached(annotations)
+    if reasons:
+        listed = ', '.join(f'{number} {reason}' for reason, number in reasons.items())
+        print_log(f'{ann_file}: left out are annotations, {listed}', 'current', logging.WARNING)
+    # What else a detection holds, xtcocotools would take for segmentations or captions.
+    detections = [{key: one[key] for key in _OF_DETECTIONS if key in one} for one in detections]
     with contextlib.redirect_stdout(io.StringIO()):
         coco_gt = COCO(str(ann_file), ann_data=annotations)
-    _check_annotations(coco_gt, ann_file, num_keypoints, use_area)
-    _check_detections(detections, name, coco_gt, ann_file, num_keypoints)
-    with contextlib.redirect_stdout(io.StringIO()):
         return coco_gt, coco_gt.loadRes(detections)
-
-
-def _check_annotations(coco_gt: COCO, ann_file: str | Path, num_keypoints: int, use_area: bool) -> None:
-    for annotation in coco_gt.anns.values():
-        where = f'annotation {annotation["id"]} of {ann_file}'
-        if use_area and 'area' not in annotation:
-            raise ValueError(f'{where} has no area: give use_area=False')
-        if len(annotation.get('keypoints', ())) != 3 * num_keypoints:
-            raise ValueError(
-                f'{where} has {len(annotation.get("keypoints", ())) // 3} keypoints, for {num_keypoints} sigmas: '
-                'give keypoint annotations, and the sigmas of their data set'
-            )
-
-
-def _check_detections(
-    detections: list, name: str | Path, coco_gt: COCO, ann_file: str | Path, num_keypoints: int
-) -> None:
-    if not isinstance(detections, list) or not detections:
-        raise ValueError(f'{name} holds no detections: give a COCO keypoint result, a list of dicts')
-    for detection in detections:
-        lacking = {'image_id', 'category_id', 'keypoints', 'score'} - set(detection)
-        if lacking:
-            raise ValueError(f'{name} is no COCO keypoint result: a detection has no {", ".join(sorted(lacking))}')
-        if detection['image_id'] not in coco_gt.imgs:
-            raise ValueError(
-                f'{name} is of another data set: its image {detection["image_id"]} is not in {ann_file}; '
-                'give the annotation file that it was made with'
-            )
-        if len(detection['keypoints']) != 3 * num_keypoints:
-            raise ValueError(
-                f'{name} has a detection of {len(detection["keypoints"]) // 3} keypoints, and {ann_file} '
-                f'{num_keypoints}: give the annotation file that it was made with'
-            )
-
-
-def _read_json(path: str | Path, wanted: str):
-    try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not JSON ({error}): give {wanted}') from error
 
 
 def _occlusion(annotation: dict) -> float:

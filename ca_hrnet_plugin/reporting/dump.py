@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from mmpose.evaluation.metrics import CocoMetric
 
+from ..coco_files import read_json
 from .protocol import Protocol
-from .work_dir import read_json
 
 # All that MMPose's predictions need. NumPy 2 moved its core; pickles name the place in the NumPy that wrote them.
 _ALLOWED = {
@@ -49,7 +49,7 @@ def read_dump(path: str | Path, protocol: Protocol) -> list[dict]:
             metric.dataset_meta = protocol.metainfo
             metric.process({}, samples)
             metric.evaluate(len(samples))
-            return read_json(f'{folder}/results.keypoints.json')
+            return read_json(f'{folder}/results.keypoints.json', 'a COCO keypoint result')
     except (pickle.UnpicklingError, EOFError, AttributeError) as error:
         raise ValueError(f'{path} is not read, for a pickle can run code ({error}): {instead}') from error
     except (KeyError, TypeError, IndexError) as error:

@@ -9,11 +9,13 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..coco_files import read_json
+from ..data_checks import check_data
 from ..evaluation import Split, SplitEval, evaluate_results
 from ..preflight import missing_inputs
 from .dump import read_dump
 from .protocol import Protocol, coco_evaluators
-from .work_dir import coco_figures, read_json, read_metrics
+from .work_dir import coco_figures, read_metrics
 
 
 @dataclass
@@ -60,7 +62,7 @@ def read_result(name: str, source: str, protocol: Protocol | None = None, splits
         raise ValueError(f'{source} does not exist: give a work dir, a result file or CONFIG.py:CHECKPOINT')
     if path.suffix in ('.pkl', '.pickle'):
         return _evaluated(name, source, read_dump(path, _needed(protocol, source)), protocol, splits)
-    content = read_json(path)
+    content = read_json(path, 'metrics of mim test --out, or a COCO keypoint result')
     if isinstance(content, dict):
         if not coco_figures(content):
             raise ValueError(f'{source} has no AP: give metrics of CocoMetric, as mim test --out writes them')
@@ -103,6 +105,7 @@ def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, 
     missing = list(missing_inputs(cfg, ('test',)))
     if missing:
         raise ValueError(f'cannot test {config}: {"; ".join(missing)}')
+    check_data(cfg, ('test',))
     prefix = Path(cfg.work_dir, Path(checkpoint).stem)
     for evaluator in coco_evaluators(cfg):
         evaluator['outfile_prefix'] = str(prefix)

@@ -2,7 +2,10 @@
 
 import json
 from pathlib import Path
+from reprlib import repr as short
 from typing import NamedTuple
+
+from ..coco_files import is_number, read_json
 
 
 class TrainingLog(NamedTuple):
@@ -61,7 +64,10 @@ def read_metrics(work_dir: str | Path) -> LoggedMetrics:
     tests = sorted(path for path in Path(work_dir).glob('*/*.json') if path.stem == path.parent.name)
     if tests:
         newest = tests[-1]
-        return LoggedMetrics(read_json(newest), f'test {newest}', newest.parent / 'vis_data/config.py')
+        metrics = read_json(newest, 'metrics')
+        if not isinstance(metrics, dict):
+            raise ValueError(f'{newest} holds no metrics: test the checkpoint again with mim test')
+        return LoggedMetrics(metrics, f'test {newest}', newest.parent / 'vis_data/config.py')
     validated = [record for record in read_training_log(work_dir).val if coco_figures(record)]
     if not validated:
         raise ValueError(f'no validation in {work_dir} gives an AP: test its checkpoint with mim test')
@@ -82,26 +88,15 @@ def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
     return {
         key.removeprefix(prefix): value
         for prefix in prefixes
+        if is_number(metrics[f'{prefix}AP'])
         for key, value in metrics.items()
-        if key.startswith(prefix) and isinstance(value, int | float)
+        if key.startswith(prefix) and is_number(value)
     }
 
 
 def progress(record: dict) -> str:
     """How far training was at a record, such as ``'epoch 210'``."""
     return f'epoch {record["epoch"]}' if 'epoch' in record else f'iteration {record["iter"]}'
-
-
-def read_json(path: str | Path):
-    """What is in a JSON file.
-
-    Raises:
-        ValueError: It is not JSON.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not JSON: {error}') from error
 
 
 def _scalars_files(path: Path) -> list[Path]:
@@ -118,11 +113,13 @@ def _scalars_files(path: Path) -> list[Path]:
 
 def _read_scalars(file: Path) -> TrainingLog:
     log = TrainingLog([], [])
-    for number, line in enumerate(file.read_text(encoding='utf-8').splitlines(), start=1):
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
-            record = dict(json.loads(line))
-        except (ValueError, TypeError) as error:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
             raise ValueError(f'line {number} of {file} is no record of MMEngine: {error}') from error
+        if not _is_record(record):
+            raise ValueError(f'line {number} of {file} is no record of MMEngine: {short(record)}')
         if 'iter' in record:
             log.train.append(record)
         elif 'step' in record:
@@ -133,3 +130,20 @@ def _read_scalars(file: Path) -> TrainingLog:
         else:
             raise ValueError(f'line {number} of {file} has neither iter nor step: give a scalars.json of MMEngine')
     return log
+
+
+def _is_record(record) -> bool:
+    """Whether places are whole numbers and what the curves are of are numbers: a loss may be NaN, and a step 0."""
+    return (
+        isinstance(record, dict)
+        and all(
+            isinstance(record[key], int) and least <= record[key] < 2**31
+            for key, least in (('iter', 1), ('epoch', 1), ('step', 0))
+            if key in record
+        )
+        and all(
+            isinstance(record[key], float) or is_number(record[key])
+            for key in ('loss', 'acc_pose', 'lr')
+            if key in record
+        )
+    )
