@@ -6,8 +6,10 @@ from .preflight import check_before_runs
 
 compat.allow_mmengine_checkpoints()
 with compat.mmcv_ops_stand_in():
+    from .checkpoint_loading import refuse_in_one_line
     from .evaluation import CrowdCocoMetric
     from .models import CAHRNet, CBasicBlock, CoordAttention
+refuse_in_one_line()
 check_before_runs()
 
 __all__ = ['CAHRNet', 'CBasicBlock', 'CoordAttention', 'CrowdCocoMetric', 'config_path']
