@@ -77,9 +77,9 @@ def _fitting(load_state_dict):
             if strict or not _has_nothing_else(module):
                 raise
             _, *troubles = filter(None, str(error).splitlines())
-            more = f' and {len(troubles) - 1} more' if len(troubles) > 1 else ''
+            more = f', and {len(troubles) - 1} more' if len(troubles) > 1 else ''
             raise ValueError(
-                f'these weights are not of this network: {_shortened(troubles[0])}{more}; '
+                f'these weights are not of this network: {_shortened(troubles[0]).rstrip(".")}{more}; '
                 'give the config that they were trained with'
             ) from None
 

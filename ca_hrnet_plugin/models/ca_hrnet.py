@@ -59,7 +59,9 @@ class CAHRNet(HRNet):
     ):
         if warm_start not in WARM_STARTS:
             raise ValueError(f'warm_start={warm_start!r} of CAHRNet: give one of {WARM_STARTS}')
-        if not isinstance(ca_stages, Sequence) or not set(ca_stages) <= set(STAGES_WITH_BASIC_BLOCKS):
+        if not isinstance(ca_stages, Sequence) or not all(
+            type(stage) is int and stage in STAGES_WITH_BASIC_BLOCKS for stage in ca_stages
+        ):
             raise ValueError(f'ca_stages={ca_stages!r} of CAHRNet: give a list of {STAGES_WITH_BASIC_BLOCKS}, or ()')
         if not isinstance(ca_cfg or {}, Mapping) or not set(ca_cfg or {}) <= set(CA_KEYS):
             raise ValueError(f'ca_cfg={ca_cfg!r} of CAHRNet: give a dict with keys of {CA_KEYS}')
