@@ -6,9 +6,11 @@ from .config_files import config_path
 compat.allow_mmengine_checkpoints()
 with compat.mmcv_ops_stand_in():
     from .channels_last import ChannelsLastHook
+    from .checkpoint_loading import refuse_in_one_line
     from .evaluation import CrowdCocoMetric
     from .models import CAHRNet, CBasicBlock, CoordAttention
     from .preflight import check_before_runs
+refuse_in_one_line()
 check_before_runs()
 
 __all__ = ['CAHRNet', 'CBasicBlock', 'ChannelsLastHook', 'CoordAttention', 'CrowdCocoMetric', 'config_path']

@@ -1,6 +1,5 @@
 """Turns checkpoints on disk from stock HRNet to CA-HRNet and back, and from the official CoordAtt's names to ours."""
 
-import pickle
 import re
 from pathlib import Path
 
@@ -39,8 +38,8 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     network = _network_of(config)
     try:
         checkpoint = _load_checkpoint(source, map_location='cpu')
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ConversionError('torch cannot read it as a checkpoint, or it holds more than weights and logs') from error
+    except ValueError as error:
+        raise ConversionError(str(error)) from error
     state_dict = dict(checkpoint.get('state_dict', checkpoint))
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
     count = DIRECTIONS[direction](network, state_dict, prefix)

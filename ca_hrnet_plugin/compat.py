@@ -10,9 +10,9 @@ import types
 from collections.abc import Iterator
 
 import mmengine
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
+
+from .plain_values import MMENGINE, NUMPY
 
 
 @contextlib.contextmanager
@@ -44,38 +44,13 @@ def mmcv_ops_stand_in() -> Iterator[None]:
         del sys.modules['mmcv._ext']
 
 
-def _statistic_of_history_buffer(owner: type, name: str):
-    """Stands in for ``builtins.getattr`` in a checkpoint, and gives what a HistoryBuffer refers to, nothing more."""
-    if owner is HistoryBuffer and name in HistoryBuffer._statistics_methods:
-        return HistoryBuffer._statistics_methods[name]
-    raise AttributeError(f'checkpoint refused: it asks for {name!r} of {owner!r}')
-
-
 def allow_mmengine_checkpoints() -> None:
     """Lets ``torch.load(weights_only=True)`` read what MMEngine writes beside the weights, and nothing else.
 
     From torch 2.6 on that is how checkpoints are loaded unless a caller says otherwise, and it refuses the log history
-    (HistoryBuffer, NumPy arrays and scalars) of every MMEngine checkpoint. Whatever else a checkpoint names is still
-    refused, before any of it runs.
+    (HistoryBuffer, NumPy arrays and scalars) of every MMEngine checkpoint. plain_values.py rebuilds those; whatever
+    else a checkpoint names is still refused, before any of it runs.
     """
     if mmengine.utils.digit_version(torch.__version__) < mmengine.utils.digit_version('2.6'):
         return
-    HistoryBuffer()  # fills its table of statistics
-    multiarray = np.arange(1).__reduce__()[0].__module__  # numpy.core.multiarray or, from NumPy 2 on, numpy._core's
-    multiarray = sys.modules[multiarray]
-    dtypes = {type(np.dtype(code)) for code in np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?USO'}
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            (_statistic_of_history_buffer, 'builtins.getattr'),
-            np.ndarray,
-            np.dtype,
-            *dtypes,
-            # Checkpoints name these by where they lived in the NumPy that wrote them, whichever reads them.
-            *(
-                (getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')
-                for core in ('core', '_core')
-                for name in ('_reconstruct', 'scalar')
-            ),
-        ]
-    )
+    torch.serialization.add_safe_globals([(stand_in, name) for name, stand_in in {**NUMPY, **MMENGINE}.items()])

@@ -6,6 +6,7 @@ run, a config that imports this plugin is checked first, and the command ends wi
 alone.
 """
 
+import copy
 import functools
 import sys
 import urllib.error
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from mmpose.registry import MODELS
 
 from .data_checks import check_data, is_remote, joined_path, name_failing_images
 
@@ -87,6 +90,16 @@ def missing_inputs(cfg: Config, parts: tuple[str, ...]) -> Iterator[str]:
                 f'or train from scratch with --cfg-options {key}=None'
             )
             yield f'checkpoint {path} ({key}) {trouble}: {way_out}'
+        elif not is_remote(path):
+            try:
+                if 'test' in parts:
+                    # Built once more, but nothing is written yet.
+                    init_default_scope(cfg.get('default_scope', 'mmpose'))
+                    load_checkpoint(MODELS.build(copy.deepcopy(cfg.model)), path, map_location='cpu', logger='silent')
+                else:
+                    CheckpointLoader.load_checkpoint(path, map_location='meta', logger='silent')
+            except ValueError as error:
+                yield f'{key} is {path}: {error}'
 
 
 def _data_files(node, data_root: str = '') -> Iterator[tuple[str, str]]:

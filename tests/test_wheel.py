@@ -26,7 +26,7 @@ def wheel(tmp_path_factory):
     source.mkdir()
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml'):
         shutil.copy(REPOSITORY / name, source)
-    for name in ('ca_hrnet_plugin', 'configs', 'requirements'):
+    for name in ('ca_hrnet_plugin', 'configs', 'requirements', 'tests', 'tools'):
         shutil.copytree(REPOSITORY / name, source / name, symlinks=True)
     out = tmp_path_factory.mktemp('wheel')
     check_output(

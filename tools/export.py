@@ -33,6 +33,9 @@ def main() -> None:
 
     try:
         model = load_model(args.config, args.checkpoint)
+    except (ValueError, OSError) as error:
+        sys.exit(f'not exported: {error}')
+    try:
         crops = read_crops(model, args.batch or args.people)
     except (FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
         sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')

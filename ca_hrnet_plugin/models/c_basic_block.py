@@ -1,6 +1,6 @@
 """C-BasicBlock: the residual block of HRNet with coordinate attention (section 3.2 of the paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch.utils.checkpoint as cp
 from mmpose.models.backbones.resnet import BasicBlock
@@ -31,7 +31,7 @@ class CBasicBlock(BasicBlock):
 
     Raises:
         ValueError: ``ca_after`` names something else or nothing, ``reduction`` is not a positive integer, or is given
-            beside ``attention``.
+            beside ``attention``, or that is not a config.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CBasicBlock(BasicBlock):
     ):
         super().__init__(in_channels, out_channels, **kwargs)
         places = (ca_after,) if isinstance(ca_after, str) else ca_after
-        if not isinstance(places, Sequence) or not places or not set(places) <= set(PLACES):
+        if not isinstance(places, Sequence) or not places or any(place not in PLACES for place in places):
             raise ValueError(f"ca_after={ca_after!r} of CBasicBlock: give 'norm1', 'norm2' or both")
         if attention is None:
             attention = dict(type=CoordAttention, norm_cfg=self.norm_cfg)
@@ -53,6 +53,8 @@ class CBasicBlock(BasicBlock):
                 attention['reduction'] = reduction
         elif reduction is not None:
             raise ValueError(f'reduction={reduction!r} of CBasicBlock is for CoordAttention: give it in attention')
+        elif not isinstance(attention, Mapping) or 'type' not in attention:
+            raise ValueError(f'attention={attention!r} of CBasicBlock: give a dict with a type')
         channels = dict(norm1=self.mid_channels, norm2=out_channels)
         # A name is one of MMPose's registry, whichever package's default scope the network is built in.
         attention = dict(_scope_='mmpose') | attention

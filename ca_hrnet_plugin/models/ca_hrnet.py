@@ -63,7 +63,9 @@ class CAHRNet(HRNet):
     ):
         if warm_start not in WARM_STARTS:
             raise ValueError(f'warm_start={warm_start!r} of CAHRNet: give one of {WARM_STARTS}')
-        if not isinstance(ca_stages, Sequence) or not set(ca_stages) <= set(STAGES_WITH_BASIC_BLOCKS):
+        if not isinstance(ca_stages, Sequence) or not all(
+            type(stage) is int and stage in STAGES_WITH_BASIC_BLOCKS for stage in ca_stages
+        ):
             raise ValueError(f'ca_stages={ca_stages!r} of CAHRNet: give a list of {STAGES_WITH_BASIC_BLOCKS}, or ()')
         if not isinstance(ca_cfg or {}, Mapping) or not set(ca_cfg or {}) <= set(CA_KEYS):
             raise ValueError(f'ca_cfg={ca_cfg!r} of CAHRNet: give a dict with keys of {CA_KEYS}')
@@ -115,7 +117,7 @@ class CAHRNet(HRNet):
         """Completes stock HRNet weights, whichever of torch's and MMEngine's ways of loading calls this.
 
         Raises:
-            ValueError: The weights have attention, and not where this network has it.
+            ValueError: The weights have attention, and not where this network has it, or are of another width.
         """
         ours = {prefix + key for key in self.state_dict() if '.ca.' in key and not key.endswith('num_batches_tracked')}
         theirs = {
@@ -130,6 +132,13 @@ class CAHRNet(HRNet):
                 f'weights whose attention is not where ca_stages and ca_cfg put it: {_few(ours - theirs)} lacking, '
                 f'{_few(theirs - ours)} too many; give the ca_stages and ca_cfg that they were trained with'
             )
+        for key, value in self.state_dict().items():
+            theirs = getattr(state_dict.get(prefix + key), 'shape', value.shape)
+            if value.ndim and theirs != value.shape:
+                raise ValueError(
+                    f'weights of another network: {prefix + key} is {tuple(theirs)}, and {tuple(value.shape)} here; '
+                    'give the extra and ca_cfg that they were trained with'
+                )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _complete_stock_weights(self, state_dict: dict, prefix: str) -> None:

@@ -20,10 +20,15 @@ class CBAM(BaseModule):
         reduction (int): The perceptron has ``channels // reduction`` hidden channels, but 1 at least.
         kernel_size (int): Of the spatial gate's convolution, odd.
         init_cfg (dict | list[dict], optional): Overrides torch's own initial weights when ``init_weights`` is called.
+
+    Raises:
+        ValueError: ``reduction`` is not a positive integer.
     """
 
     def __init__(self, channels: int, reduction: int = 16, kernel_size: int = 7, init_cfg=None):
         super().__init__(init_cfg)
+        if not isinstance(reduction, int) or reduction < 1:
+            raise ValueError(f'reduction={reduction!r} of CBAM: give a positive integer')
         mid_channels = max(1, channels // reduction)
         self.fc1 = nn.Conv2d(channels, mid_channels, kernel_size=1, bias=False)
         self.fc2 = nn.Conv2d(mid_channels, channels, kernel_size=1, bias=False)

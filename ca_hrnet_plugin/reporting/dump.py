@@ -1,31 +1,25 @@
 """Predictions that ``mim test --dump`` pickled, read without running what a pickle may name."""
 
+import codecs
 import pickle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from mmpose.evaluation.metrics import CocoMetric
 
 from ..coco_files import read_json
+from ..plain_values import NUMPY
 from .protocol import Protocol
 
-# All that MMPose's predictions need. NumPy 2 moved its core; pickles name the place in the NumPy that wrote them.
-_ALLOWED = {
-    ('numpy', 'ndarray'),
-    ('numpy', 'dtype'),
-    ('_codecs', 'encode'),
-    *((f'numpy.{core}.multiarray', name) for core in ('core', '_core') for name in ('_reconstruct', 'scalar')),
-}
+# All that MMPose's predictions need; encode is how protocol 2 writes bytes.
+_ALLOWED = {**NUMPY, '_codecs.encode': codecs.encode}
 
 
 class _NumpyUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
-        if (module, name) not in _ALLOWED:
+        if f'{module}.{name}' not in _ALLOWED:
             raise pickle.UnpicklingError(f'it names {module}.{name}')
-        if module.endswith('multiarray'):  # wherever it is in the NumPy of here
-            module = np.arange(1).__reduce__()[0].__module__
-        return super().find_class(module, name)
+        return _ALLOWED[f'{module}.{name}']
 
 
 def read_dump(path: str | Path, protocol: Protocol) -> list[dict]:
@@ -38,6 +32,11 @@ def read_dump(path: str | Path, protocol: Protocol) -> list[dict]:
     try:
         with Path(path).open('rb') as file:
             samples = _NumpyUnpickler(file).load()
+    except OSError:
+        raise
+    except Exception as error:  # a pickle can fail in any way
+        raise ValueError(f'{path} is not read, for a pickle can run code ({error!r}): {instead}') from error
+    try:
         with TemporaryDirectory() as folder:
             metric = CocoMetric(
                 ann_file=protocol.ann_file,
@@ -50,7 +49,5 @@ def read_dump(path: str | Path, protocol: Protocol) -> list[dict]:
             metric.process({}, samples)
             metric.evaluate(len(samples))
             return read_json(f'{folder}/results.keypoints.json', 'a COCO keypoint result')
-    except (pickle.UnpicklingError, EOFError, AttributeError) as error:
-        raise ValueError(f'{path} is not read, for a pickle can run code ({error}): {instead}') from error
-    except (KeyError, TypeError, IndexError) as error:
+    except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f'{path} holds no predictions of a pose estimator ({error!r}): {instead}') from error

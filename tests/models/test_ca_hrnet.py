@@ -188,7 +188,7 @@ def test_custom_imports_alone_make_the_names_known(tmp_path):
     assert run.stdout.split()[-1:] == ['CBasicBlock'], run.stderr
 
 
-@pytest.mark.parametrize('wrong', [(1,), (2, 5), ('stage2',), 3, '234', None])
+@pytest.mark.parametrize('wrong', [(1,), (2, 5), ('stage2',), (2, [3]), (2.0,), 3, '234', None])
 def test_refuses_stages_that_have_no_basic_blocks(wrong):
     with pytest.raises(ValueError, match='ca_stages='):
         CAHRNet(NARROW, ca_stages=wrong)
@@ -208,6 +208,14 @@ def narrow_with(stage, **changes):
         (dict(extra=narrow_with('stage2', block='BASICS')), "block='BASICS' in stage2.*BASIC.*BOTTLENECK"),
         (dict(extra=narrow_with('stage3', num_branches=4)), 'num_branches=4 in stage3.*give 3'),
         (dict(extra=narrow_with('stage3', num_channels=(8, 16))), 'num_channels=.8, 16. in stage3.*give 3'),
+        (dict(extra=narrow_with('stage3', num_channels=16)), 'num_channels=16 in stage3.*give 3'),
+        (dict(extra=narrow_with('stage3', num_blocks=(1, 0, 1))), 'num_blocks=.1, 0, 1. in stage3.*positive'),
+        (dict(extra=narrow_with('stage3', num_channels=(8, -16, 32))), 'num_channels=.* in stage3.*positive'),
+        (dict(extra=narrow_with('stage3', num_modules=0)), 'num_modules=0 in stage3.*positive'),
+        (dict(extra=None), 'no stage1.*stage1 to stage4'),
+        (dict(extra={**NARROW, 'stage2': None}), 'no stage2'),
+        (dict(ca_cfg=dict(attention='CBAM')), "attention='CBAM'.*dict with a type"),
+        (dict(ca_cfg=dict(attention=dict(type='CBAM', reduction=-4))), 'reduction=-4 of CBAM.*positive'),
         (dict(extra={name: NARROW[name] for name in ('stage1', 'stage2', 'stage4')}), 'no stage3'),
         (dict(extra={**NARROW, 'stage4': dict(block='BASIC')}), 'stage4.*no num_modules'),
     ],

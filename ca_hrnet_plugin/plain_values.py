@@ -1,0 +1,92 @@
+"""What MMEngine pickles beside weights, rebuilt from plain values alone.
+
+NumPy's own unpickling believes what it reads: an array whose type was changed to pointers, or an object that claims to
+be an array at some address, is memory of whoever wrote the pickle's choosing. Unpicklers are given these in its place.
+"""
+
+import pickle
+import re
+
+import numpy as np
+from mmengine.logging import HistoryBuffer
+
+# Booleans and numbers: of these alone any bits make a value.
+_PLAIN_TYPE = re.compile(r'[biufc]\d{1,2}')
+
+
+class PlainType:
+    """Stands in for ``numpy.dtype``."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False):
+        if not (isinstance(code, str) and _PLAIN_TYPE.fullmatch(code)):
+            raise pickle.UnpicklingError(f'it holds an array of type {code!r}')
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple):
+        self.dtype = self.dtype.newbyteorder(state[1])  # the rest NumPy knows from the code
+
+
+class PlainArray(np.ndarray):
+    """Stands in for ``numpy.ndarray``, and is one whose content is set once: others may share it afterwards."""
+
+    def __new__(cls):
+        return super().__new__(cls, 0)
+
+    def __setstate__(self, state: tuple):
+        version, shape, plain_type, is_fortran, data = state
+        if self.size or type(data) is not bytes:
+            raise pickle.UnpicklingError('it holds an array with no content of its own')
+        super().__setstate__((version, shape, plain_type.dtype, is_fortran, data))
+
+    def __reduce__(self):
+        return np.asarray(self).__reduce__()
+
+
+class PlainHistory(HistoryBuffer):
+    """Stands in for MMEngine's ``HistoryBuffer``, and becomes one once its arrays are there.
+
+    MMEngine's own takes from a pickle the functions too that all buffers calculate their statistics with.
+    """
+
+    def __init__(self):
+        pass
+
+    def __setstate__(self, state: dict):
+        log, counts = state['_log_history'], state['_count_history']
+        if type(log) is not PlainArray or type(counts) is not PlainArray:
+            raise pickle.UnpicklingError('it holds a log history that is no array')
+        self.__class__ = HistoryBuffer
+        self.__init__(log, counts, int(state['max_length']))
+
+
+def _empty_array(*args) -> PlainArray:
+    return PlainArray()
+
+
+def _scalar(plain_type: PlainType, data: bytes) -> np.generic:
+    return np.ndarray((), plain_type.dtype, data)[()]
+
+
+def _no_bytes() -> bytes:
+    return b''
+
+
+def _statistic_of_history_buffer(owner: type, name: str) -> None:
+    """Stands in for ``builtins.getattr``, which a pickled HistoryBuffer names its statistics by; they are there."""
+    if owner is not PlainHistory or name not in HistoryBuffer._statistics_methods:
+        raise pickle.UnpicklingError(f'it asks for {name!r} of {owner!r}')
+
+
+HistoryBuffer()  # fills its table of statistics
+# By the name in the pickle. NumPy 2 moved its core; pickles name the place in the NumPy that wrote them.
+NUMPY = {
+    'numpy.dtype': PlainType,
+    'numpy.ndarray': PlainArray,
+    'builtins.bytes': _no_bytes,  # an array without values
+    **{f'numpy.{core}.multiarray._reconstruct': _empty_array for core in ('core', '_core')},
+    **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
+}
+MMENGINE = {
+    f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}': PlainHistory,
+    'builtins.getattr': _statistic_of_history_buffer,
+}
