@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from since_torch import since_torch
 
 from ca_hrnet_plugin import compat
-
-TORCH_REFUSES_BY_DEFAULT = tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 6)
-needs_weights_only = pytest.mark.skipif(
-    not TORCH_REFUSES_BY_DEFAULT, reason='before torch 2.6 torch.load runs anything'
-)
 
 
 def run_python(program: str) -> subprocess.CompletedProcess:
@@ -108,7 +104,7 @@ class Payload:
         return self.function, self.arguments
 
 
-@needs_weights_only
+@since_torch('2.6', 'before, torch.load runs anything')
 @pytest.mark.parametrize(
     'payload',
     [
