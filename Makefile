@@ -7,7 +7,7 @@ TORCH ?=
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench environment
+.PHONY: demo test lint bench matrix environment
 .SILENT:
 
 demo: environment
@@ -26,6 +26,10 @@ bench: environment
 	$(BIN)/python tools/benchmark_speed.py --tasks inference --modes eager fused "ONNX Runtime" OpenVINO \
 		--out work_dirs/speed_inference.json
 	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --data --out work_dirs/speed_training.json
+
+# The tests in every kind of environment: docs/environments.md. Needs python3.10 and python3.13, 25 GB and hours.
+matrix:
+	$(PYTHON) requirements/matrix.py
 
 environment:
 	$(PYTHON) requirements/install.py $(VENV) --torch '$(TORCH)'

@@ -24,15 +24,13 @@ from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from mmpose.registry import MODELS
+from since_torch import since_torch
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.preflight import missing_inputs
 from ca_hrnet_plugin.reporting.dump import read_dump
 
-NEEDED = mmengine.utils.digit_version('2.6')
-pytestmark = pytest.mark.skipif(
-    mmengine.utils.digit_version(torch.__version__) < NEEDED, reason='before torch 2.6 torch.load runs anything'
-)
+pytestmark = since_torch('2.6', 'before, torch.load runs anything')
 RECONSTRUCT, SCALAR = np.zeros(1).__reduce__()[0], np.float64().__reduce__()[0]
 SECRET = np.arange(4.0)
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from ..compat import onnx_export_options
 from ..models import CBasicBlock, CoordAttention
 from ..whole_file import whole_file
 from .fuse import fuse_for_inference
@@ -26,11 +27,12 @@ class _AttentionGraph(nn.Module):
         def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
             return F.conv2d(x, conv.weight, conv.bias)
 
-        attention, (height, width) = self.attention, x.shape[2:]
+        attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers
         rows, columns = F.avg_pool2d(x, (1, width)), F.avg_pool2d(x, (height, 1))
-        profiles = pointwise(attention.conv1, torch.cat([rows, columns.mT], dim=2))
+        profiles = pointwise(attention.conv1, torch.cat([rows, columns.transpose(2, 3)], dim=2))
         rows, columns = attention.act(attention.norm1(profiles)).split([height, width], dim=2)
-        gate_h, gate_w = pointwise(attention.conv_h, rows).sigmoid(), pointwise(attention.conv_w, columns.mT).sigmoid()
+        gate_h = pointwise(attention.conv_h, rows).sigmoid()
+        gate_w = pointwise(attention.conv_w, columns.transpose(2, 3)).sigmoid()
         return x * (gate_h * gate_w)
 
 
@@ -64,7 +66,7 @@ def export_onnx(model: nn.Module, path: str | Path, input_size: tuple[int, int],
         ModuleNotFoundError: onnx or onnxscript is not installed.
     """
     width, height = input_size
-    network = _Heatmaps(fuse_for_inference(model)).to(memory_format=torch.contiguous_format)
+    network = _Heatmaps(fuse_for_inference(model)).to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
             network,
@@ -72,10 +74,8 @@ def export_onnx(model: nn.Module, path: str | Path, input_size: tuple[int, int],
             unfinished,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            dynamic_shapes=None if batch_size else dict(crops={0: torch.export.Dim('batch')}),
-            dynamo=True,
-            external_data=False,
             verbose=False,
+            **onnx_export_options(INPUT, any_batch=batch_size is None),
         )
 
 

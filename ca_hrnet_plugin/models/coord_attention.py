@@ -7,6 +7,7 @@ from mmengine.model import BaseModule, constant_init, normal_init
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..compat import is_exporting, mean
 from .gated_product import gated_product
 
 MIN_MID_CHANNELS = 8  # the floor of the official implementation
@@ -20,7 +21,7 @@ class _PointwiseConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         # A product would fix the batch size of an exported graph, and MMEngine's FLOP counter, which traces, misses it.
-        if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        if torch.jit.is_tracing() or is_exporting():
             return super().forward(x.unsqueeze(3)).squeeze(3)
         weight = self.weight.view(self.out_channels, self.in_channels)
         if x.stride(2) == 1:
@@ -85,7 +86,7 @@ class CoordAttention(BaseModule):
         height, width = x.shape[2:]
         # Each is several times the faster one in its memory format; MMEngine's FLOP counter knows the second.
         if x.is_contiguous() and not torch.jit.is_tracing():
-            profiles = torch.cat([x.mean(3), x.mean(2)], dim=2)
+            profiles = torch.cat([mean(x, 3), mean(x, 2)], dim=2)
         else:
             rows = F.adaptive_avg_pool2d(x, (height, 1)).squeeze(3)
             columns = F.adaptive_avg_pool2d(x, (1, width)).squeeze(2)

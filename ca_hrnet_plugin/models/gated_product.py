@@ -5,6 +5,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ..compat import is_compiling
+
 
 class _GatedProduct(torch.autograd.Function):
     """Autograd's own product of three would keep the map, one product of two, and both gates."""
@@ -58,6 +60,6 @@ def gated_product(
     Raises:
         RuntimeError: On a second differentiation, which the eager form does not have.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_compiling() or torch.jit.is_tracing():
         return x * gate_h * gate_w
     return _GatedProduct.apply(x, gate_h, gate_w, norm, norm_input)

@@ -14,6 +14,8 @@ from ca_hrnet_plugin.datasets.shapes import box
 from ca_hrnet_plugin.datasets.skeleton import BONES, KEYPOINT_NAMES
 from ca_hrnet_plugin.evaluation import crowd_index
 
+pytestmark = pytest.mark.skipif(not hasattr(cv2, 'triangleRasterize'), reason='needs OpenCV 5, which draws triangles')
+
 KEYPOINT = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
 ALONE = SceneOptions(people=(1, 1), crowd_index=0, occluders=0, distractors=0, truncation=0, image_size=(320, 256))
 

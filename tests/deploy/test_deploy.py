@@ -23,11 +23,11 @@ def model():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1, generator=random)
             module.running_var.uniform_(0.5, 2, generator=random)
-            nn.init.uniform_(module.weight, 0.5, 1.5, generator=random)
-            nn.init.normal_(module.bias, 0, 0.1, generator=random)
+            module.weight.data.uniform_(0.5, 1.5, generator=random)
+            module.bias.data.normal_(0, 0.1, generator=random)
         if isinstance(module, CoordAttention):
             for conv in (module.conv_h, module.conv_w):
-                nn.init.normal_(conv.weight, 0, 0.5, generator=random)
+                conv.weight.data.normal_(0, 0.5, generator=random)
     return model.eval()
 
 

@@ -1,0 +1,108 @@
+"""Runs the tests in each environment that the plugin is for, and prints a table of what came of them.
+
+Run by make matrix, or for some alone: python3 requirements/matrix.py openmmlab newest
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = REPOSITORY / '.matrix'
+# The last stack that OpenMMLab supports, in the order that it needs: chumpy and mmcv build against what is there.
+OPENMMLAB = (
+    'numpy==1.26.4 torch==2.1.2 torchvision==0.16.2 setuptools<81 wheel ninja psutil',
+    '--no-build-isolation mmcv==2.1.0 mmdet==3.3.0 mmengine==0.10.7 mmpose==1.3.2 openmim==0.3.9 numpy<2 torch==2.1.2',
+    # OpenDataLab pins a setuptools that is too old to build this package with, and the tests do.
+    'hypothesis onnx onnxruntime openvino pytest setuptools>=64,<81 timm numpy<2 torch==2.1.2',
+)
+VERSIONS = """
+import platform, numpy, torch, mmcv, importlib.util
+full = importlib.util.find_spec('mmcv._ext') is not None
+print(platform.python_version(), torch.__version__, numpy.__version__, mmcv.__version__ + ' lite' * (not full), sep='|')
+"""
+
+
+def locked(python: str, venv: Path, torch: str = '') -> None:
+    """Makes the environment of make test."""
+    subprocess.run([python, REPOSITORY / 'requirements/install.py', venv, '--torch', torch], check=True)
+
+
+def newest(python: str, venv: Path) -> None:
+    """Makes that of make test with the newest PyTorch that there is."""
+    locked(python, venv, '--upgrade torch torchvision')
+
+
+def openmmlab(python: str, venv: Path) -> None:
+    """Makes an OpenMMLab environment, then installs the plugin into it as a deployment would."""
+    subprocess.run([python, '-m', 'venv', venv], check=True)
+    pip = [venv / 'bin/pip', '--disable-pip-version-check', 'install', '-q']
+    for requirements in OPENMMLAB:
+        subprocess.run([*pip, *requirements.split()], check=True)
+    leftover = REPOSITORY / 'build'  # what an earlier wheel was made from would go into this one
+    shutil.rmtree(leftover, ignore_errors=True)
+    subprocess.run([*pip, '--force-reinstall', '--no-deps', REPOSITORY], check=True)
+    shutil.rmtree(leftover, ignore_errors=True)
+
+
+ENVIRONMENTS = {
+    'default': (locked, 'python3'),
+    'openmmlab': (openmmlab, 'python3.10'),
+    'newest': (newest, 'python3.13'),
+}
+
+
+def minutes_since(start: float) -> str:
+    return f'{(time.monotonic() - start) / 60:.0f}'
+
+
+def row_of(name: str) -> tuple[bool, list[str]]:
+    """Makes an environment and runs the tests in it.
+
+    Returns:
+        tuple[bool, list[str]]: Whether all is well, and the cells of the table.
+    """
+    make, python = ENVIRONMENTS[name]
+    venv = FOLDER / name
+    start = time.monotonic()
+    try:
+        make(python, venv)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        return False, [name, 'not made', *[''] * 7]
+    set_up = minutes_since(start)
+    versions = subprocess.run([venv / 'bin/python', '-c', VERSIONS], capture_output=True, text=True, check=True).stdout
+    start = time.monotonic()
+    log = venv / 'tests.log'
+    with log.open('w') as file:
+        # Not python -m pytest, under which the folder that it runs in hides the installed plugin.
+        code = subprocess.run([venv / 'bin/pytest', '-rs'], cwd=REPOSITORY, stdout=file, stderr=file).returncode
+    last_line = log.read_text().splitlines()[-1]
+    print(f'{name}: {last_line} ({log})', file=sys.stderr)
+    counts = {word: number for number, word in re.findall(r'(\d+) (passed|failed|skipped|error)', last_line)}
+    counts = [counts.get(word, '0') for word in ('passed', 'failed', 'skipped', 'error')]
+    return code == 0, [name, *versions.strip().split('|'), ' / '.join(counts), set_up, minutes_since(start)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('names', nargs='*', metavar='NAME', help=f'of {", ".join(ENVIRONMENTS)}; all by default')
+    names = parser.parse_args().names or list(ENVIRONMENTS)
+    unknown = set(names) - set(ENVIRONMENTS)
+    if unknown:
+        parser.error(f'{", ".join(sorted(unknown))}: give some of {", ".join(ENVIRONMENTS)}')
+    os.environ['PYTHONWARNINGS'] = 'ignore'
+    rows = [row_of(name) for name in names]
+    head = ['', 'Python', 'torch', 'NumPy', 'mmcv', 'passed / failed / skipped / errors', 'min. to set up', 'to test']
+    for cells in (head, ['---'] * len(head), *(cells for _, cells in rows)):
+        print(f'| {" | ".join(cells)} |')
+    sys.exit(not all(well for well, _ in rows))
+
+
+if __name__ == '__main__':
+    main()
