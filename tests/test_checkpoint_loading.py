@@ -15,7 +15,6 @@ import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
-import mmengine
 import numpy as np
 import pytest
 import torch

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
-from since_torch import since_torch
 
 from ca_hrnet_plugin import compat
 
