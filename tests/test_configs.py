@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -99,9 +101,15 @@ def test_each_config_and_its_baseline_differ_in_the_backbone_alone(name):
     assert not changed
 
 
-@pytest.mark.parametrize('name', [name for name in NAMES if name.startswith('ablation/')])
-def test_each_ablation_differs_from_the_config_of_the_paper_in_its_attention_alone(name):
-    changed = difference(load('ca_hrnet_w32_coco_256x192'), load(name))
+@pytest.mark.parametrize(
+    ('name', 'of'),
+    [
+        *((name, 'ca_hrnet_w32_coco_256x192') for name in NAMES if name.startswith('ablation/')),
+        *((name, f'lsp/ca_{name[name.index("hrnet") :]}') for name in NAMES if re.match('lsp/(se|cbam)_', name)),
+    ],
+)
+def test_another_attention_or_place_of_it_is_the_only_difference(name, of):
+    changed = difference(load(of), load(name))
     assert changed
     assert all(key.startswith(('model.backbone.ca_cfg.', 'model.backbone.ca_stages.')) for key in changed)
 
