@@ -151,11 +151,11 @@ def test_the_difference_is_that_of_the_figures(pair):
 
 
 def test_several_runs_are_compared_by_their_means_and_widen_the_interval_where_they_disagree(pair):
-    alone = paired_bootstrap(*pair)['AP']
-    agreeing = paired_bootstrap([pair[0]] * 3, [pair[1]] * 3)['AP']
+    alone = paired_bootstrap(*pair, num_resamples=200)['AP']
+    agreeing = paired_bootstrap([pair[0]] * 2, [pair[1]] * 2, num_resamples=200)['AP']
     assert agreeing[:3] == pytest.approx(alone[:3], abs=0.2 * abs(alone.difference))
 
-    disagreeing = paired_bootstrap(pair, pair[::-1])['AP']
+    disagreeing = paired_bootstrap(pair, pair[::-1], num_resamples=200)['AP']
     assert disagreeing.difference == pytest.approx(0, abs=1e-12)
     # Both runs drawn are the first one in a quarter of the resamples, and the second one in another.
     assert disagreeing.low < -abs(alone.difference) and disagreeing.high > abs(alone.difference)
