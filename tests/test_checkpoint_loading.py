@@ -23,7 +23,7 @@ from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from mmpose.registry import MODELS
-from since_torch import since_torch
+from versions import since_torch
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.preflight import missing_inputs

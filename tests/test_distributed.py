@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
-from since_torch import has_torch
 from torch import nn
+from versions import has_torch
 
 from ca_hrnet_plugin import CBasicBlock, config_path
 

@@ -17,6 +17,7 @@ import pytest
 from mmengine.config import Config
 from mmpose.datasets import CocoDataset
 from random_people import make_annotations, make_detections
+from versions import needs_opencv_5
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.coco_files import left_out, read_json
@@ -248,6 +249,7 @@ def test_the_test_of_a_work_dir_is_taken_or_refused(survives, tmp_path):
     survives(path, tabulate)
 
 
+@needs_opencv_5
 @pytest.mark.parametrize('name', ['synthetic_crowd.json', 'annotations/person_keypoints_val2017.json'])
 def test_a_damaged_synthetic_crowd_is_taken_or_refused(survives, tmp_path_factory, tmp_path, name):
     crowd = tmp_path_factory.getbasetemp() / 'fuzzed crowd'

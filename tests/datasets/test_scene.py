@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
+from versions import needs_opencv_5
 
 from ca_hrnet_plugin.datasets import SceneOptions, scene
 from ca_hrnet_plugin.datasets.camera import framed, random_camera
@@ -14,7 +15,7 @@ from ca_hrnet_plugin.datasets.shapes import box
 from ca_hrnet_plugin.datasets.skeleton import BONES, KEYPOINT_NAMES
 from ca_hrnet_plugin.evaluation import crowd_index
 
-pytestmark = pytest.mark.skipif(not hasattr(cv2, 'triangleRasterize'), reason='needs OpenCV 5, which draws triangles')
+pytestmark = needs_opencv_5
 
 KEYPOINT = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
 ALONE = SceneOptions(people=(1, 1), crowd_index=0, occluders=0, distractors=0, truncation=0, image_size=(320, 256))

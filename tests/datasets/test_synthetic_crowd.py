@@ -11,10 +11,11 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from versions import needs_opencv_5
 
 from ca_hrnet_plugin.datasets import contact_sheet, make_synthetic_crowd
 
-pytestmark = pytest.mark.skipif(not hasattr(cv2, 'triangleRasterize'), reason='needs OpenCV 5, which draws triangles')
+pytestmark = needs_opencv_5
 
 TOOL = Path(__file__).parents[2] / 'tools/make_synthetic_crowd.py'
 BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'

@@ -4,8 +4,8 @@ import timm.layers.coord_attn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from since_torch import has_torch, since_torch
 from torch import nn
+from versions import has_torch, since_torch
 
 from ca_hrnet_plugin import CoordAttention
 

@@ -11,8 +11,8 @@ from mmengine.runner import load_checkpoint
 from mmpose.apis import init_model
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.registry import MODELS
-from since_torch import since_torch
 from torch import nn
+from versions import since_torch
 
 from ca_hrnet_plugin import CAHRNet, config_path
 from ca_hrnet_plugin.models import CBAM
