@@ -13,8 +13,9 @@ BIN := $(VENV)/bin
 demo: environment
 	PYTHONWARNINGS=ignore $(BIN)/python tools/demo.py
 
+test: export OMP_NUM_THREADS = 1
 test: environment
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: environment
 	$(BIN)/ruff check

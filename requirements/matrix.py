@@ -19,7 +19,7 @@ OPENMMLAB = (
     'numpy==1.26.4 torch==2.1.2 torchvision==0.16.2 setuptools<81 wheel ninja psutil',
     '--no-build-isolation mmcv==2.1.0 mmdet==3.3.0 mmengine==0.10.7 mmpose==1.3.2 openmim==0.3.9 numpy<2 torch==2.1.2',
     # OpenDataLab pins a setuptools that is too old to build this package with, and the tests do.
-    'hypothesis onnx onnxruntime openvino pytest setuptools>=64,<81 timm numpy<2 torch==2.1.2',
+    'hypothesis onnx onnxruntime openvino pytest pytest-xdist setuptools>=64,<81 timm numpy<2 torch==2.1.2',
 )
 VERSIONS = """
 import platform, numpy, torch, mmcv, importlib.util
@@ -79,9 +79,10 @@ def row_of(name: str) -> tuple[bool, list[str]]:
     versions = subprocess.run([venv / 'bin/python', '-c', VERSIONS], capture_output=True, text=True, check=True).stdout
     start = time.monotonic()
     log = venv / 'tests.log'
+    # Not python -m pytest, under which the folder that it runs in hides the installed plugin.
+    command = [venv / 'bin/pytest', '-rs', '--numprocesses', 'auto', '--maxprocesses', '4', '--dist', 'worksteal']
     with log.open('w') as file:
-        # Not python -m pytest, under which the folder that it runs in hides the installed plugin.
-        code = subprocess.run([venv / 'bin/pytest', '-rs'], cwd=REPOSITORY, stdout=file, stderr=file).returncode
+        code = subprocess.run(command, cwd=REPOSITORY, stdout=file, stderr=file).returncode
     last_line = log.read_text().splitlines()[-1]
     print(f'{name}: {last_line} ({log})', file=sys.stderr)
     counts = {word: number for number, word in re.findall(r'(\d+) (passed|failed|skipped|error)', last_line)}
@@ -96,7 +97,7 @@ def main() -> None:
     unknown = set(names) - set(ENVIRONMENTS)
     if unknown:
         parser.error(f'{", ".join(sorted(unknown))}: give some of {", ".join(ENVIRONMENTS)}')
-    os.environ['PYTHONWARNINGS'] = 'ignore'
+    os.environ.update(PYTHONWARNINGS='ignore', OMP_NUM_THREADS='1')
     rows = [row_of(name) for name in names]
     head = ['', 'Python', 'torch', 'NumPy', 'mmcv', 'passed / failed / skipped / errors', 'min. to set up', 'to test']
     for cells in (head, ['---'] * len(head), *(cells for _, cells in rows)):
