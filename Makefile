@@ -28,7 +28,7 @@ bench: environment
 		--out work_dirs/speed_inference.json
 	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --data --out work_dirs/speed_training.json
 
-# The tests in every kind of environment: docs/environments.md. Needs python3.10 and python3.13, 25 GB and hours.
+# The tests in every kind of environment: docs/environments.md. Needs python3.10 and python3.13, 20 GB and hours.
 matrix:
 	$(PYTHON) requirements/matrix.py
 

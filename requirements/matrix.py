@@ -86,8 +86,10 @@ def row_of(name: str) -> tuple[bool, list[str]]:
     last_line = log.read_text().splitlines()[-1]
     print(f'{name}: {last_line} ({log})', file=sys.stderr)
     counts = {word: number for number, word in re.findall(r'(\d+) (passed|failed|skipped|error)', last_line)}
-    counts = [counts.get(word, '0') for word in ('passed', 'failed', 'skipped', 'error')]
-    return code == 0, [name, *versions.strip().split('|'), ' / '.join(counts), set_up, minutes_since(start)]
+    counts = ' / '.join(counts.get(word, '0') for word in ('passed', 'failed', 'skipped', 'error'))
+    if code not in (0, 1):
+        counts = f'broke off with {code}'
+    return code == 0, [name, *versions.strip().split('|'), counts, set_up, minutes_since(start)]
 
 
 def main() -> None:
