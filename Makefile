@@ -24,9 +24,11 @@ lint: environment
 # What attention costs, as ratios to HRNet: docs/benchmarks.md.
 bench: export PYTHONWARNINGS = ignore
 bench: environment
-	$(BIN)/python tools/benchmark_speed.py --tasks inference --modes eager fused "ONNX Runtime" OpenVINO \
+	$(BIN)/python tools/benchmark_speed.py --tasks inference --batches 1 8 --modes eager fused "ONNX Runtime" OpenVINO \
 		--out work_dirs/speed_inference.json
-	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --data --out work_dirs/speed_training.json
+	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --layouts contiguous channels_last \
+		--out work_dirs/speed_training.json
+	$(BIN)/python tools/benchmark_speed.py --parts model --data --out work_dirs/speed_model.json
 
 # The tests in every kind of environment: docs/environments.md. Needs python3.10 and python3.13, 20 GB and hours.
 matrix:

@@ -17,7 +17,11 @@ INPUT, OUTPUT = 'crops', 'heatmaps'
 
 
 class _AttentionGraph(nn.Module):
-    """Coordinate attention in the operators that runtimes are quickest with: window pooling, 4D all the way."""
+    """Coordinate attention in the operators that runtimes are quickest with.
+
+    Each is one that ONNX Runtime also has in the blocked layout of its convolutions, which no map then leaves: window
+    pooling, convolutions of 4D profiles, and products of maps of one shape, to which the gates are enlarged.
+    """
 
     def __init__(self, attention: CoordAttention):
         super().__init__()
@@ -27,13 +31,12 @@ class _AttentionGraph(nn.Module):
         def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
             return F.conv2d(x, conv.weight, conv.bias)
 
+        def gate(conv: nn.Conv2d, window: tuple[int, int]) -> Tensor:
+            profile = attention.act(attention.norm1(pointwise(attention.conv1, F.avg_pool2d(x, window))))
+            return F.interpolate(pointwise(conv, profile).sigmoid(), scale_factor=tuple(map(float, window)))
+
         attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers
-        rows, columns = F.avg_pool2d(x, (1, width)), F.avg_pool2d(x, (height, 1))
-        profiles = pointwise(attention.conv1, torch.cat([rows, columns.transpose(2, 3)], dim=2))
-        rows, columns = attention.act(attention.norm1(profiles)).split([height, width], dim=2)
-        gate_h = pointwise(attention.conv_h, rows).sigmoid()
-        gate_w = pointwise(attention.conv_w, columns.transpose(2, 3)).sigmoid()
-        return x * (gate_h * gate_w)
+        return x * gate(attention.conv_h, (1, width)) * gate(attention.conv_w, (height, 1))
 
 
 class _Heatmaps(nn.Module):
