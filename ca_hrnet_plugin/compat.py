@@ -18,12 +18,6 @@ from .plain_values import MMENGINE, NUMPY
 # Older ones have the first elsewhere, and no telling an export from a compilation.
 is_compiling = (torch.compiler if hasattr(torch.compiler, 'is_compiling') else torch._utils).is_compiling
 is_exporting = getattr(torch.compiler, 'is_exporting', is_compiling)
-MEAN_KEEPS_ITS_INPUT = hasattr(torch.zeros(1, requires_grad=True).mean(0).grad_fn, '_saved_self')
-
-
-def mean(x: torch.Tensor, dim: int) -> torch.Tensor:
-    """Averages as ``torch.mean``, which in torch 2.1 keeps its whole input for backward."""
-    return x.sum(dim) / x.shape[dim] if MEAN_KEEPS_ITS_INPUT and x.requires_grad else x.mean(dim)
 
 
 def onnx_export_options(input_name: str, any_batch: bool) -> dict:

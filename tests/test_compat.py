@@ -53,17 +53,6 @@ def test_a_full_mmcv_is_left_alone(monkeypatch):
         assert sys.modules.get('mmcv._ext') is before
 
 
-def test_the_mean_for_old_torch_is_torch_s_own_and_keeps_nothing_for_backward(monkeypatch):
-    monkeypatch.setattr(compat, 'MEAN_KEEPS_ITS_INPUT', True)
-    x = torch.randn(2, 3, 4, 5, requires_grad=True)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda tensor: tensor):
-        found = compat.mean(x, 3)
-    assert not kept
-    assert torch.equal(found, x.mean(3))
-    assert torch.equal(torch.autograd.grad(found.sum(), x)[0], torch.autograd.grad(x.mean(3).sum(), x)[0])
-
-
 @pytest.fixture
 def checkpoint(tmp_path):
     """What MMEngine's runner saves: weights, log history, meta with NumPy values."""

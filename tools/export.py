@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument('checkpoint')
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
     parser.add_argument('--batch', type=int, help='fixes the number of crops, which is free by default')
+    parser.add_argument(
+        '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='to be quickest in (default: %(default)s)'
+    )
     parser.add_argument('--people', type=int, default=8, help='how many to check and time with (default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=10, help='of timing (default: %(default)s)')
     args = parser.parse_args()
@@ -41,7 +44,7 @@ def main() -> None:
         sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')
     with whole_file(args.out) as unfinished:
         height, width = crops.shape[2:]
-        export_onnx(model, unfinished, (width, height), args.batch)
+        export_onnx(model, unfinished, (width, height), args.batch, args.runtime)
         runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
         differences = {name: check_onnx(model, run, crops) for name, run in runs.items()}
         functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}

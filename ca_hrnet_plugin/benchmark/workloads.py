@@ -49,7 +49,7 @@ def make_workload(
         if (task, part, dtype, channels_last) != ('inference', 'backbone', torch.float32, False):
             raise ValueError(f'{mode} is for inference of the backbone in float32')
         with tempfile.TemporaryDirectory() as folder:
-            export_onnx(model.eval(), Path(folder) / 'model.onnx', input_size, batch_size)
+            export_onnx(model.eval(), Path(folder) / 'model.onnx', input_size, batch_size, mode)
             run = load_onnx(Path(folder) / 'model.onnx', mode)
         crops = crops.numpy()
         return lambda: run(crops)

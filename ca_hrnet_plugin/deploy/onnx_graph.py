@@ -17,15 +17,17 @@ INPUT, OUTPUT = 'crops', 'heatmaps'
 
 
 class _AttentionGraph(nn.Module):
-    """Coordinate attention in the operators that runtimes are quickest with.
+    """Coordinate attention in the operators that a runtime is quickest with: window pooling, 4D all the way.
 
-    Each is one that ONNX Runtime also has in the blocked layout of its convolutions, which no map then leaves: window
-    pooling, convolutions of 4D profiles, and products of maps of one shape, to which the gates are enlarged.
+    ONNX Runtime has a blocked layout for its convolutions, and operators in that layout. A product with a gate that has
+    to be broadcast is not among them, a product of two maps is, and so the gates are enlarged to maps: then no map
+    leaves the layout. For other runtimes that would be two more passes.
     """
 
-    def __init__(self, attention: CoordAttention):
+    def __init__(self, attention: CoordAttention, enlarge_gates: bool):
         super().__init__()
         self.attention = attention
+        self.enlarge_gates = enlarge_gates
 
     def forward(self, x: Tensor) -> Tensor:
         def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -33,27 +35,34 @@ class _AttentionGraph(nn.Module):
 
         def gate(conv: nn.Conv2d, window: tuple[int, int]) -> Tensor:
             profile = attention.act(attention.norm1(pointwise(attention.conv1, F.avg_pool2d(x, window))))
-            return F.interpolate(pointwise(conv, profile).sigmoid(), scale_factor=tuple(map(float, window)))
+            gate = pointwise(conv, profile).sigmoid()
+            return F.interpolate(gate, scale_factor=tuple(map(float, window))) if self.enlarge_gates else gate
 
         attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers
         return x * gate(attention.conv_h, (1, width)) * gate(attention.conv_w, (height, 1))
 
 
 class _Heatmaps(nn.Module):
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, enlarge_gates: bool):
         super().__init__()
         self.backbone, self.head = model.backbone, model.head
         for block in list(self.modules()):
             if isinstance(block, CBasicBlock):
                 for place, attention in list(block.ca.items()):
                     if isinstance(attention, CoordAttention):
-                        block.ca[place] = _AttentionGraph(attention)
+                        block.ca[place] = _AttentionGraph(attention, enlarge_gates)
 
     def forward(self, crops: Tensor) -> Tensor:
         return self.head(self.backbone(crops))
 
 
-def export_onnx(model: nn.Module, path: str | Path, input_size: tuple[int, int], batch_size: int | None = None) -> None:
+def export_onnx(
+    model: nn.Module,
+    path: str | Path,
+    input_size: tuple[int, int],
+    batch_size: int | None = None,
+    runtime: str = 'ONNX Runtime',
+) -> None:
     """Writes backbone and head of a top-down heatmap model as one ONNX graph, its norms folded.
 
     The graph maps ``crops`` (N, 3, height, width), normalised as by the model's data preprocessor, to ``heatmaps``
@@ -64,12 +73,17 @@ def export_onnx(model: nn.Module, path: str | Path, input_size: tuple[int, int],
         path (str | Path): The file to write, whole or not at all.
         input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
         batch_size (int, optional): Fixed number of crops; any number by default.
+        runtime (str): The one of ``RUNTIMES`` that the graph is to be quickest in. Any runs it.
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
+        ValueError: There is no such runtime.
     """
+    if runtime not in RUNTIMES:
+        raise ValueError(f'runtime={runtime!r} of export_onnx: give one of {", ".join(RUNTIMES)}')
     width, height = input_size
-    network = _Heatmaps(fuse_for_inference(model)).to(memory_format=torch.contiguous_format).eval()
+    network = _Heatmaps(fuse_for_inference(model), enlarge_gates=runtime == 'ONNX Runtime')
+    network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
             network,

@@ -1,13 +1,13 @@
 """Coordinate attention, Hou et al., CVPR 2021 (https://arxiv.org/abs/2103.02907)."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule, constant_init, normal_init
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..compat import is_exporting, mean
+from ..compat import is_exporting
+from .axis_means import axis_means
 from .gated_product import gated_product
 
 MIN_MID_CHANNELS = 8  # the floor of the official implementation
@@ -83,13 +83,14 @@ class CoordAttention(BaseModule):
         Returns:
             tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), in (0, 1).
         """
-        height, width = x.shape[2:]
-        # Each is several times the faster one in its memory format; MMEngine's FLOP counter knows the second.
-        if x.is_contiguous() and not torch.jit.is_tracing():
-            profiles = torch.cat([mean(x, 3), mean(x, 2)], dim=2)
+        _, rows, columns = axis_means(x)
+        return self._gates(rows, columns)
+
+    def _gates(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        height = rows.shape[2]
+        if rows.is_contiguous():
+            profiles = torch.cat([rows, columns], dim=2)
         else:
-            rows = F.adaptive_avg_pool2d(x, (height, 1)).squeeze(3)
-            columns = F.adaptive_avg_pool2d(x, (1, width)).squeeze(2)
             profiles = torch.cat([rows.mT, columns.mT], dim=1).mT
         # As a map of one row: of one column, batch norm's backward on the CPU would take one memory format for another.
         profiles = self.act(self.norm1(self.conv1(profiles).unsqueeze(2))).squeeze(2)
@@ -102,10 +103,15 @@ class CoordAttention(BaseModule):
 
         Args:
             x (Tensor): Feature map, (N, C, H, W).
-            norm (nn.Module, optional): The norm layer whose output ``x`` is, if it is one's: saves memory in training.
+            norm (nn.Module, optional): The norm layer whose output ``x`` is, if it is one's and nobody else needs it:
+                saves memory in training, and in inference ``x`` is overwritten.
             norm_input (Tensor, optional): Its input.
 
         Returns:
             Tensor: The gated map, of the shape and dtype of ``x``.
         """
-        return gated_product(x, *self.gates(x), norm, norm_input)
+        x, rows, columns = axis_means(x)
+        gates = self._gates(rows, columns)
+        # A hook is to find the module's input as it was.
+        overwrite = norm is not None and not (self._forward_hooks or self._forward_pre_hooks)
+        return gated_product(x, *gates, norm, norm_input, overwrite)

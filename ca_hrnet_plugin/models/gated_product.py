@@ -39,7 +39,12 @@ class _GatedProduct(torch.autograd.Function):
 
 
 def gated_product(
-    x: Tensor, gate_h: Tensor, gate_w: Tensor, norm: nn.Module | None = None, norm_input: Tensor | None = None
+    x: Tensor,
+    gate_h: Tensor,
+    gate_w: Tensor,
+    norm: nn.Module | None = None,
+    norm_input: Tensor | None = None,
+    overwrite: bool = False,
 ) -> Tensor:
     """Multiplies a feature map by the gate of each row and of each column.
 
@@ -53,6 +58,7 @@ def gated_product(
         gate_w (Tensor): A gate for each column, (N, C, 1, W).
         norm (nn.Module, optional): The norm layer whose output ``x`` is.
         norm_input (Tensor, optional): Its input.
+        overwrite (bool): Whether ``x`` may be overwritten, which is done when there are no gradients.
 
     Returns:
         Tensor: ``x * gate_h * gate_w``.
@@ -62,4 +68,6 @@ def gated_product(
     """
     if is_compiling() or torch.jit.is_tracing():
         return x * gate_h * gate_w
+    if overwrite and not torch.is_grad_enabled():
+        return x.mul_(gate_h).mul_(gate_w)
     return _GatedProduct.apply(x, gate_h, gate_w, norm, norm_input)

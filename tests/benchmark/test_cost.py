@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from ca_hrnet_plugin import config_path
@@ -7,11 +8,13 @@ CONFIG = config_path('ca_hrnet_w32_coco_256x192')
 CROPS = torch.randn(1, 3, 256, 192)
 
 
-def test_training_keeps_little_more_than_hrnet_and_less_than_any_other_form():
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last], ids=str)
+def test_training_keeps_little_more_than_hrnet_and_less_than_any_other_form(memory_format):
     kept = {}
+    crops = CROPS.to(memory_format=memory_format)
     for variant in VARIANTS:
-        model = build_pose_model(CONFIG, variant)
-        kept[variant] = measure_saved_bytes(model, lambda model=model: model.backbone(CROPS))
+        model = build_pose_model(CONFIG, variant).to(memory_format=memory_format)
+        kept[variant] = measure_saved_bytes(model, lambda model=model: model.backbone(crops))
     assert kept['CA-HRNet'] <= 1.1 * kept['HRNet']
     assert min(kept['official form'], kept['timm form']) >= 1.25 * kept['HRNet']
 

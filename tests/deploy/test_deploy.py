@@ -55,8 +55,9 @@ def test_a_fused_model_has_the_same_heatmaps_and_no_norms(model, compile):
 
 
 @pytest.mark.parametrize('runtime', RUNTIMES)
-def test_a_graph_runs_any_number_of_crops_and_says_what_pytorch_says(model, tmp_path, runtime):
-    export_onnx(model, tmp_path / 'any.onnx', (96, 128))
+@pytest.mark.parametrize('quickest_in', RUNTIMES)
+def test_a_graph_runs_any_number_of_crops_and_says_what_pytorch_says(model, tmp_path, quickest_in, runtime):
+    export_onnx(model, tmp_path / 'any.onnx', (96, 128), runtime=quickest_in)
     assert [path.name for path in tmp_path.iterdir()] == ['any.onnx']
     run = load_onnx(tmp_path / 'any.onnx', runtime)
     for batch_size in (1, 2, 5):
@@ -71,6 +72,12 @@ def test_a_graph_of_fixed_size_takes_that_size_alone(model, tmp_path):
     assert check_onnx(model, run, crops(2)).heatmaps < 1e-4
     with pytest.raises(Exception, match='2'):
         run(crops(1).numpy())
+
+
+def test_a_graph_for_an_unknown_runtime_is_refused_by_name(model, tmp_path):
+    with pytest.raises(ValueError, match=r"'TensorRT'.*ONNX Runtime, OpenVINO"):
+        export_onnx(model, tmp_path / 'model.onnx', (96, 128), runtime='TensorRT')
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_graph_is_noticed(model):

@@ -81,3 +81,18 @@ def test_trains_under_autocast_as_in_float32():
     found = torch.cat([parameter.grad.flatten() for parameter in block.parameters()])
     exact = torch.cat([exact[name].flatten() for name, _ in block.named_parameters()])
     assert (found - exact).norm() < 0.05 * exact.norm()
+
+
+def test_in_inference_a_block_gives_what_it_gives_with_gradients_and_changes_nothing_of_others():
+    block = official_pair()[0].float().eval()
+    attention, x = block.ca['norm2'], torch.randn(2, 8, 6, 5)
+    before, expected, expected_alone = x.clone(), block(x), attention(x)
+    with torch.no_grad():
+        assert torch.equal(block(x), expected)
+        assert torch.equal(attention(x), expected_alone)
+        assert torch.equal(x, before)
+
+        seen = []
+        attention.register_forward_hook(lambda module, args, out: seen.append(args[0]))
+        assert torch.equal(block(x), expected)
+    assert torch.equal(seen[0], block.norm2(block.conv2(block.relu(block.norm1(block.conv1(x))))))
