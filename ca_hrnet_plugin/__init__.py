@@ -8,10 +8,19 @@ with compat.mmcv_ops_stand_in():
     from .channels_last import ChannelsLastHook
     from .checkpoint_loading import refuse_in_one_line
     from .evaluation import CrowdCocoMetric
+    from .mixed_precision import Bfloat16OptimWrapper
     from .models import CAHRNet, CBasicBlock, CoordAttention
     from .preflight import check_before_runs
 refuse_in_one_line()
 check_before_runs()
 
-__all__ = ['CAHRNet', 'CBasicBlock', 'ChannelsLastHook', 'CoordAttention', 'CrowdCocoMetric', 'config_path']
+__all__ = [
+    'Bfloat16OptimWrapper',
+    'CAHRNet',
+    'CBasicBlock',
+    'ChannelsLastHook',
+    'CoordAttention',
+    'CrowdCocoMetric',
+    'config_path',
+]
 __version__ = '0.1.0'

@@ -12,6 +12,7 @@ from mmpose.testing import get_packed_inputs
 from torch import nn
 
 from ..deploy import export_onnx, fuse_for_inference, load_onnx
+from ..mixed_precision import Bfloat16OptimWrapper
 
 MODES = ('eager', 'compiled', 'fused', 'fused, compiled', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
 
@@ -83,11 +84,7 @@ def make_workload(
     )
     if task == 'inference':
         return torch.no_grad()(autocast(lambda: model.test_step(copy.deepcopy(data))))
-    optimizer = torch.optim.Adam(model.parameters(), 1e-6)
-    if dtype == torch.float32:
-        wrapper = OptimWrapper(optimizer)
-    else:
-        wrapper = AmpOptimWrapper(
-            dtype={torch.float16: 'float16', torch.bfloat16: 'bfloat16'}[dtype], optimizer=optimizer
-        )
+    wrappers = {torch.float32: OptimWrapper, torch.float16: AmpOptimWrapper, torch.bfloat16: Bfloat16OptimWrapper}
+    wrapper = wrappers[dtype](optimizer=torch.optim.Adam(model.parameters(), 1e-6))
+    model.train_cfg = dict(compute_acc=False)  # what a log says of a step is not the step
     return lambda: model.train_step(copy.deepcopy(data), wrapper)
