@@ -10,6 +10,7 @@
 #   OUT=work_dirs/study   where they leave what
 #   CA_HRNET_DATA=data    the folder that holds the data set
 #   STUDY_DATA=lsp        the data set: any in COCO's layout
+#   OPTIONS=""            further options of each training, as after --cfg-options
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export SIZE=${1:-w16_lsp_128x96} OUT=${OUT:-work_dirs/study}
@@ -21,6 +22,9 @@ train_and_test() { # SEED CONFIG NAME [START]
   [[ ! -e $dir/val2017.keypoints.json ]] || return 0
   mkdir -p "$dir"
   local options=("randomness.seed=$seed")
+  local more
+  read -ra more <<<"${OPTIONS:-}"
+  options+=("${more[@]}")
   if [[ -e $dir/last_checkpoint || ! $start ]]; then
     options=(--resume --cfg-options "${options[@]}")
   else
