@@ -35,8 +35,8 @@ class _AttentionGraph(nn.Module):
 
         def gate(conv: nn.Conv2d, window: tuple[int, int]) -> Tensor:
             profile = attention.act(attention.norm1(pointwise(attention.conv1, F.avg_pool2d(x, window))))
-            gate = pointwise(conv, profile).sigmoid()
-            return F.interpolate(gate, scale_factor=tuple(map(float, window))) if self.enlarge_gates else gate
+            values = pointwise(conv, profile).sigmoid()
+            return F.interpolate(values, scale_factor=tuple(map(float, window))) if self.enlarge_gates else values
 
         attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers
         return x * gate(attention.conv_h, (1, width)) * gate(attention.conv_w, (height, 1))

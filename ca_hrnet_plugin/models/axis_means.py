@@ -5,7 +5,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..compat import is_compiling, is_exporting
+from ..compat import is_compiling
 
 
 def _means(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,6 +45,6 @@ def axis_means(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Raises:
         RuntimeError: On a second differentiation, which the eager form does not have.
     """
-    if is_compiling() or is_exporting() or torch.jit.is_tracing():
+    if is_compiling() or torch.jit.is_tracing():
         return x, *_means(x)
     return _AxisMeans.apply(x)

@@ -49,8 +49,8 @@ def gated_product(
     """Multiplies a feature map by the gate of each row and of each column.
 
     In eager training backward keeps the gates and one map. Where that map is the output of batch norm, it is the norm's
-    input, which the norm keeps anyway, and the output is computed again. A compiler, which
-    chooses itself what to compute again, gets the plain product.
+    input, which the norm keeps anyway, and the output is computed again. A compiler, which chooses itself what to
+    compute again, gets the plain product.
 
     Args:
         x (Tensor): Feature map, (N, C, H, W).
