@@ -23,6 +23,7 @@ lint: environment
 
 # What attention costs, as ratios to HRNet: docs/benchmarks.md.
 bench: export PYTHONWARNINGS = ignore
+bench: export CUDA_VISIBLE_DEVICES =
 bench: environment
 	$(BIN)/python tools/benchmark_speed.py --tasks inference --batches 1 8 --modes eager fused "ONNX Runtime" OpenVINO \
 		--out work_dirs/speed_inference.json

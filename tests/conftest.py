@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import subprocess
@@ -5,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
 import ca_hrnet_plugin  # noqa: F401  before any test module: beside mmcv-lite, mmpose.models is importable after it alone
+
+TOOLS = Path(__file__).parents[1] / 'tools'
 
 
 @pytest.fixture(scope='session')
@@ -30,6 +34,29 @@ def mim(tmp_path):
             capture_output=True,
             text=True,
         )
+
+    return run
+
+
+@pytest.fixture(scope='session', autouse=True)
+def logger():
+    """Made before any test: a logger keeps the output stream that was there when it was made."""
+    return MMLogger.get_current_instance()
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Runs a command of tools/ and returns its exit code or message, what it printed, and what it said beside."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+
+    def run(name: str, *arguments) -> tuple[int | str, str, str]:
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
+        try:
+            importlib.import_module(name).main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
 
     return run
 

@@ -63,9 +63,9 @@ def measure(
         counted = mode not in ('ONNX Runtime', 'OpenVINO')
         function()
         figures[variant, mode] = dict(
-            peak_bytes=measure_peak_memory(function) if counted else None,
+            peak_bytes=measure_peak_memory(function, args.device) if counted else None,
             saved_bytes=measure_saved_bytes(model, function) if task == 'training' and mode == 'eager' else None,
-            kernels=count_kernels(function) if mode == 'eager' else None,
+            kernels=count_kernels(function, args.device) if mode == 'eager' else None,
         )
     seconds = time_side_by_side(functions, args.rounds, on_round)
     rows = []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.benchmark import Timer
@@ -69,21 +70,22 @@ class _KernelCounter(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def count_kernels(function: Callable[[], object]) -> int:
-    """Counts the kernels that a call launches on CUDA, or else the ATen operators it calls, views left out."""
-    if torch.cuda.is_available():
+def count_kernels(function: Callable[[], object], device: str = 'cpu') -> int:
+    """Counts the kernels that a call launches on CUDA, or on the CPU the ATen operators it calls, views left out."""
+    if device == 'cuda':
         with profile(activities=[ProfilerActivity.CUDA]) as record:
             function()
             torch.cuda.synchronize()
-        return sum(event.count for event in record.key_averages())
+        # The others are what the host calls to launch them.
+        return sum(event.device_type == DeviceType.CUDA for event in record.events())
     with _KernelCounter() as counter:
         function()
     return counter.calls
 
 
-def measure_peak_memory(function: Callable[[], object]) -> int:
-    """Measures how many bytes of tensors a call holds at most, beyond those that were there before."""
-    if torch.cuda.is_available():
+def measure_peak_memory(function: Callable[[], object], device: str = 'cpu') -> int:
+    """Measures how many bytes of tensors a call holds on a device at most, beyond those that were there before."""
+    if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         function()

@@ -47,21 +47,16 @@ class TimmForm(nn.Module):
         return self.attention(x)
 
 
-# What each changes in the backbone of the config.
-VARIANTS = {
-    'HRNet': dict(type='HRNet'),
-    'CA-HRNet': dict(type='CAHRNet'),
-    'official form': dict(type='CAHRNet', ca_cfg=dict(attention=dict(type=OfficialForm))),
-    'timm form': dict(type='CAHRNet', ca_cfg=dict(attention=dict(type=TimmForm))),
-}
+OTHER_FORMS = {'official form': OfficialForm, 'timm form': TimmForm}
+VARIANTS = ('HRNet', 'CA-HRNet', *OTHER_FORMS)
 
 
 def build_pose_model(config: str, variant: str) -> nn.Module:
-    """Builds the pose model of a config with the attention of a variant, at random weights.
+    """Builds the pose model of a config as a variant, at random weights.
 
     Args:
-        config (str): Path of a config of stock HRNet or CA-HRNet.
-        variant (str): A key of ``VARIANTS``.
+        config (str): Path of a config of stock HRNet or CA-HRNet. Where it has attention, other forms have theirs.
+        variant (str): One of ``VARIANTS``.
 
     Raises:
         ValueError: The variant is unknown, or the config's backbone is another one.
@@ -73,7 +68,15 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
     model = copy.deepcopy(cfg.model.to_dict())
     if model['backbone']['type'] not in ('HRNet', 'CAHRNet'):
         raise ValueError(f'{config} has a backbone of {model["backbone"]["type"]}: give one of HRNet or CAHRNet')
-    model['backbone'] = dict(type='HRNet', in_channels=3, extra=model['backbone']['extra']) | VARIANTS[variant]
+    backbone = model['backbone'] | dict(type='HRNet', init_cfg=None)
+    attention = {key: backbone.pop(key) for key in ('ca_cfg', 'ca_stages', 'warm_start') if key in backbone}
+    if variant in OTHER_FORMS:
+        ca_cfg = attention.get('ca_cfg', {})
+        reduction = {'reduction': ca_cfg.pop('reduction')} if 'reduction' in ca_cfg else {}
+        attention['ca_cfg'] = ca_cfg | dict(attention=dict(type=OTHER_FORMS[variant], **reduction))
+    if variant != 'HRNet':
+        backbone |= dict(type='CAHRNet', **attention)
+    model['backbone'] = backbone
     model['data_preprocessor'].setdefault('type', 'PoseDataPreprocessor')
     torch.manual_seed(0)
     return MODELS.build(model)

@@ -49,6 +49,8 @@ def make_workload(
     if mode in ('ONNX Runtime', 'OpenVINO'):
         if (task, part, dtype, channels_last) != ('inference', 'backbone', torch.float32, False):
             raise ValueError(f'{mode} is for inference of the backbone in float32')
+        if device.type != 'cpu':
+            raise ValueError(f'{mode} is for the CPU: give --device cpu')
         with tempfile.TemporaryDirectory() as folder:
             export_onnx(model.eval(), Path(folder) / 'model.onnx', input_size, batch_size, mode)
             run = load_onnx(Path(folder) / 'model.onnx', mode)
@@ -56,6 +58,10 @@ def make_workload(
         return lambda: run(crops)
     if mode.startswith('fused') and task == 'training':
         raise ValueError(f'{mode} is for inference')
+    if mode == 'CUDA graph' and device.type != 'cuda':
+        raise ValueError(f'{mode} is for CUDA, and the device is {device.type}')
+    if (task, part, dtype) == ('inference', 'model', torch.bfloat16):
+        raise ValueError('MMPose decodes through NumPy, which has no bfloat16: give --parts backbone')
     if channels_last:
         model, crops = model.to(memory_format=torch.channels_last), crops.to(memory_format=torch.channels_last)
     model.train(task == 'training')

@@ -1,37 +1,9 @@
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from random_people import make_annotations, make_detections
-
-TOOLS = Path(__file__).parents[2] / 'tools'
-
-
-@pytest.fixture(scope='session', autouse=True)
-def logger():
-    """Made before any test: a logger keeps the output stream that was there when it was made."""
-    return MMLogger.get_current_instance()
-
-
-@pytest.fixture
-def tool(monkeypatch, capsys):
-    """Runs a command of tools/ and returns its exit code or message, what it printed, and what it said beside."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-
-    def run(name: str, *arguments) -> tuple[int | str, str, str]:
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
-        try:
-            importlib.import_module(name).main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

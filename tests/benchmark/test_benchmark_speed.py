@@ -1,0 +1,71 @@
+import itertools
+import json
+
+import pytest
+import torch
+from mmpose.models.backbones.hrnet import HRNet
+
+from ca_hrnet_plugin import CoordAttention, config_path
+from ca_hrnet_plugin.benchmark import VARIANTS, build_pose_model, measure_peak_memory
+from ca_hrnet_plugin.benchmark.variants import OfficialForm
+
+NARROW = config_path('demo/ca_hrnet_w16_128x96')
+
+
+def test_the_command_prints_each_figure_and_writes_it(tool, tmp_path):
+    arguments = ('--config', NARROW, '--variants', 'CA-HRNet', '--parts', 'backbone', 'model', '--rounds', 2)
+    code, out, _ = tool('benchmark_speed', *arguments, '--device', 'cpu', '--out', tmp_path / 'figures.json')
+    assert code == 0
+    rows = json.loads((tmp_path / 'figures.json').read_text())['figures']
+    seen = {(row['task'], row['part'], row['variant']) for row in rows}
+    assert seen == set(itertools.product(('inference', 'training'), ('backbone', 'model'), ('HRNet', 'CA-HRNet')))
+    for row in rows:
+        assert row['ratio'] == 1 or row['variant'] != 'HRNet'
+        assert row['peak_bytes'] > 0
+        assert (row['saved_bytes'] is None) == (row['task'] == 'inference')
+        assert f'{row["ratio"]:.2f}' in out
+        assert row['kernels'] > 0
+
+
+@pytest.mark.parametrize(
+    'arguments, named',
+    [
+        (('--modes', 'CUDA graph'), 'CUDA graph is for CUDA'),
+        (('--modes', 'fused', '--tasks', 'training'), 'fused is for inference'),
+        (('--dtypes', 'bfloat16', '--parts', 'model'), 'NumPy, which has no bfloat16'),
+        (('--modes', 'OpenVINO', '--parts', 'model'), 'OpenVINO is for inference of the backbone'),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(tool, arguments, named):
+    code, *_ = tool('benchmark_speed', '--config', NARROW, '--device', 'cpu', '--rounds', 1, *arguments)
+    assert named in code
+    assert '\n' not in code
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_variants_differ_in_their_attention_alone(variant):
+    """In a config that attends in one stage alone, with a reduction of its own."""
+    config = config_path('ablation/ca_hrnet_w32_coco_256x192_stage4')
+    backbone = build_pose_model(config, variant).backbone
+    stages = {name.split('.')[0] for name, _ in backbone.named_modules() if '.ca.' in name}
+    assert stages == (set() if variant == 'HRNet' else {'stage4'})
+    assert (type(backbone) is HRNet) == (variant == 'HRNet')
+
+
+def test_other_forms_have_the_reduction_of_the_config():
+    config = config_path('ablation/ca_hrnet_w32_coco_256x192_reduction8')
+    widths = []
+    for variant, form in (('CA-HRNet', CoordAttention), ('official form', OfficialForm)):
+        modules = build_pose_model(config, variant).backbone.modules()
+        widths.append([module.conv1.out_channels for module in modules if isinstance(module, form)])
+    assert widths[0] == widths[1]
+    assert max(widths[0]) == 256 // 8
+
+
+def test_peak_memory_is_of_what_is_held_at_once():
+    def two_then_one():
+        first, second = torch.ones(1000, 1000), torch.ones(1000, 1000)
+        del first, second
+        return torch.ones(1000, 1000)
+
+    assert measure_peak_memory(two_then_one) == 2 * 4_000_000
