@@ -16,6 +16,9 @@ setup(
     package_data={'ca_hrnet_plugin': ['.mim/configs/**/*.py', '.mim/configs/metafile.yml', '.mim/model-index.yml']},
     python_requires='>=3.10,<3.14',
     # Nothing outright: the plugin goes beside an MMPose that is there, and changes no version of it.
-    extras_require={'mim': (HERE / 'requirements/mminstall.txt').read_text().split()},
+    extras_require={
+        'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
+        'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
+    },
     zip_safe=False,
 )

@@ -1,7 +1,7 @@
 """Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
 
-Needs onnx, onnxscript, onnxruntime and openvino beside MMPose. The graph maps normalised crops (N, 3, H, W) to
-heatmaps.
+Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
+(N, 3, H, W) to heatmaps.
 """
 
 import argparse
@@ -40,12 +40,15 @@ def main() -> None:
         sys.exit(f'not exported: {error}')
     try:
         crops = read_crops(model, args.batch or args.people)
-    except (FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
+    except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
         sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')
     with whole_file(args.out) as unfinished:
         height, width = crops.shape[2:]
-        export_onnx(model, unfinished, (width, height), args.batch, args.runtime)
-        runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
+        try:
+            export_onnx(model, unfinished, (width, height), args.batch, args.runtime)
+            runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
+        except ModuleNotFoundError as error:
+            sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
         differences = {name: check_onnx(model, run, crops) for name, run in runs.items()}
         functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
         functions |= {name: lambda run=run: run(crops.numpy()) for name, run in runs.items()}

@@ -1,7 +1,6 @@
 """Whether an exported graph still says what the PyTorch model says."""
 
 from collections.abc import Callable
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -23,16 +22,19 @@ def read_crops(model: nn.Module, num_crops: int) -> Tensor:
 
     Args:
         model (nn.Module): From MMPose's ``init_model``, with its config as ``cfg``.
-        num_crops (int): How many people.
+        num_crops (int): How many crops: where there are fewer people, they come again.
 
     Returns:
         Tensor: Normalised crops, (N, 3, H, W).
 
     Raises:
         FileNotFoundError, AssertionError: The data is not there, as MMPose says it.
+        ValueError: There is no person in it.
     """
     people = DATASETS.build(model.cfg.test_dataloader.dataset)
-    samples = pseudo_collate(list(islice((people[index] for index in range(len(people))), num_crops)))
+    if not len(people):
+        raise ValueError('the test data has no person')
+    samples = pseudo_collate([people[index % len(people)] for index in range(num_crops)])
     return model.data_preprocessor(samples)['inputs']
 
 

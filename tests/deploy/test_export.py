@@ -1,0 +1,46 @@
+import re
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from mmpose.apis import init_model
+
+from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.datasets import make_synthetic_crowd
+
+CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+
+
+@pytest.fixture
+def checkpoint(tmp_path, monkeypatch):
+    """Random weights, beside a drawn test set of a few people that the config finds."""
+    make_synthetic_crowd(tmp_path / 'coco', num_train=1, num_val=1, progress=False)
+    monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path))
+    torch.manual_seed(0)
+    torch.save(init_model(CONFIG, device='cpu').state_dict(), tmp_path / 'weights.pth')
+    return tmp_path / 'weights.pth'
+
+
+def test_the_command_writes_a_checked_graph_of_more_crops_than_there_are_people(tool, checkpoint, tmp_path):
+    target = tmp_path / 'new/folder/model.onnx'
+    code, out, _ = tool('export', CONFIG, checkpoint, '--out', target, '--batch', 40, '--rounds', 1)
+    assert code == 0
+    assert re.search(r'OpenVINO +\S+ +\S+ +\S+ +0\.00', out)
+    crops = np.zeros((40, 3, 128, 96), np.float32)
+    (heatmaps,) = onnxruntime.InferenceSession(target).run(None, dict(crops=crops))
+    assert heatmaps.shape == (40, 17, 32, 24)
+
+
+def test_what_is_missing_is_said_in_one_line_and_nothing_is_written(tool, checkpoint, tmp_path, monkeypatch):
+    for arguments, named in (
+        ((CONFIG, tmp_path / 'nowhere.pth'), 'nowhere.pth'),
+        ((tmp_path / 'nowhere.py', checkpoint), 'nowhere.py'),
+    ):
+        code, *_ = tool('export', *arguments, '--out', tmp_path / 'model.onnx')
+        assert code.startswith('not exported: ')
+        assert named in code
+    monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path / 'elsewhere'))
+    code, *_ = tool('export', CONFIG, checkpoint, '--out', tmp_path / 'model.onnx')
+    assert re.match('not exported: .*elsewhere', code)
+    assert not (tmp_path / 'model.onnx').exists()
