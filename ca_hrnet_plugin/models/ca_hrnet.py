@@ -1,7 +1,7 @@
 """CA-HRNet: HRNet built from C-BasicBlocks (section 3.3 and figure 4 of the paper)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -119,12 +119,8 @@ class CAHRNet(HRNet):
         Raises:
             ValueError: The weights have attention, and not where this network has it, or are of another width.
         """
-        ours = {prefix + key for key in self.state_dict() if '.ca.' in key and not key.endswith('num_batches_tracked')}
-        theirs = {
-            key
-            for key in state_dict
-            if key.startswith(prefix) and '.ca.' in key and not key.endswith('num_batches_tracked')
-        }
+        ours = _keys_of_attention(prefix + key for key in self.state_dict())
+        theirs = _keys_of_attention(key for key in state_dict if key.startswith(prefix))
         if not theirs:
             self._complete_stock_weights(state_dict, prefix)
         elif theirs != ours:
@@ -133,10 +129,10 @@ class CAHRNet(HRNet):
                 f'{_few(theirs - ours)} too many; give the ca_stages and ca_cfg that they were trained with'
             )
         for key, value in self.state_dict().items():
-            theirs = getattr(state_dict.get(prefix + key), 'shape', value.shape)
-            if value.ndim and theirs != value.shape:
+            shape = getattr(state_dict.get(prefix + key), 'shape', value.shape)
+            if value.ndim and shape != value.shape:
                 raise ValueError(
-                    f'weights of another network: {prefix + key} is {tuple(theirs)}, and {tuple(value.shape)} here; '
+                    f'weights of another network: {prefix + key} is {tuple(shape)}, and {tuple(value.shape)} here; '
                     'give the extra and ca_cfg that they were trained with'
                 )
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -155,6 +151,10 @@ class CAHRNet(HRNet):
         if num_attention:
             start = 'as identity' if self.warm_start == 'identity' else 'from their own initial weights'
             print_log(f'stock HRNet weights: {num_attention} attention modules start {start}', logger='current')
+
+
+def _keys_of_attention(keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if '.ca.' in key and not key.endswith('num_batches_tracked')}
 
 
 def _few(keys: set[str]) -> str:

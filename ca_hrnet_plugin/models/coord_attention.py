@@ -49,7 +49,8 @@ class CoordAttention(BaseModule):
             construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5.
 
     Raises:
-        ValueError: ``channels`` or ``reduction`` is not a positive integer.
+        ValueError: ``channels`` or ``reduction`` is not a positive integer, or the squeezed channels do not divide into
+            the groups of ``norm_cfg``.
     """
 
     def __init__(self, channels: int, reduction: int = 32, norm_cfg: dict = dict(type='BN'), init_cfg=None):
@@ -59,7 +60,13 @@ class CoordAttention(BaseModule):
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
         mid_channels = max(MIN_MID_CHANNELS, channels // reduction)
         self.conv1 = _PointwiseConv(channels, mid_channels)
-        self.norm1_name, norm1 = build_norm_layer(norm_cfg, mid_channels, postfix=1)
+        try:
+            self.norm1_name, norm1 = build_norm_layer(norm_cfg, mid_channels, postfix=1)
+        except ValueError as error:
+            raise ValueError(
+                f'norm_cfg={dict(norm_cfg)} of CoordAttention, which norms {mid_channels} channels: {error}; give '
+                "ca_cfg=dict(attention=dict(type='CoordAttention', norm_cfg=...)), a norm of its own"
+            ) from error
         self.add_module(self.norm1_name, norm1)
         self.act = nn.Hardswish(inplace=True)
         self.conv_h = _PointwiseConv(mid_channels, channels)

@@ -13,7 +13,8 @@ class _GatedProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, gate_h, gate_w, norm, norm_input):
-        if type(norm) is nn.BatchNorm2d and not norm._forward_hooks:  # a hook may have changed the output
+        # A hook may have changed what went in or came out.
+        if type(norm) is nn.BatchNorm2d and not (norm._forward_hooks or norm._forward_pre_hooks):
             ctx.use_batch_stats = norm.training or norm.running_mean is None
             ctx.eps = norm.eps
             stats = (None, None) if ctx.use_batch_stats else (norm.running_mean, norm.running_var)

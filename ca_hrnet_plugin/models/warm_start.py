@@ -47,8 +47,8 @@ def start_as_identity(block: CBasicBlock, prefix: str, state_dict: dict[str, Ten
         state_dict (dict[str, Tensor]): Changed in place; its tensors are left as they are and replaced.
 
     Raises:
-        ValueError: A norm before attention has no affine weight and bias to scale, or the attention is one whose
-            gates are not known here.
+        ValueError: A norm before attention has no affine weight and bias to scale, the state dict has none for it, or
+            the attention is one whose gates are not known here.
     """
     for place, attention in block.ca.items():
         gates = _gates_of(attention)
@@ -60,6 +60,11 @@ def start_as_identity(block: CBasicBlock, prefix: str, state_dict: dict[str, Ten
             )
         for name in ('weight', 'bias'):
             key = f'{prefix}{norm_name}.{name}'
+            if key not in state_dict:
+                raise ValueError(
+                    f'stock weights cannot start as identity: they have no {key} to scale; give the norm_cfg that they '
+                    "were trained with, or warm_start='none'"
+                )
             state_dict[key] = state_dict[key] * 2 ** len(gates)
         for name, tensor in attention.state_dict().items():
             is_gate = name.startswith(gates)

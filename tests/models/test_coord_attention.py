@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from versions import has_torch, since_torch
 
-from ca_hrnet_plugin import CoordAttention
+from ca_hrnet_plugin import CBasicBlock, CoordAttention
 
 SHAPES = [(2, 32, 64, 48), (1, 64, 7, 13), (3, 16, 1, 9), (2, 16, 5, 1)]
 
@@ -175,3 +175,12 @@ def test_refuses_sizes_that_are_no_positive_integers(wrong):
     name, value = list(wrong.items())[-1]
     with pytest.raises(ValueError, match=f'{name}={value}'):
         CoordAttention(**wrong)
+
+
+def test_groups_that_its_few_channels_do_not_divide_into_are_named_with_the_way_out():
+    with pytest.raises(ValueError, match=r"'num_groups': 32.*8 channels.*ca_cfg"):
+        CoordAttention(64, norm_cfg=dict(type='GN', num_groups=32))
+    block = dict(
+        attention=dict(type='CoordAttention', norm_cfg=dict(type='BN')), norm_cfg=dict(type='GN', num_groups=32)
+    )
+    assert CBasicBlock(64, 64, **block)(torch.randn(2, 64, 8, 6)).shape == (2, 64, 8, 6)

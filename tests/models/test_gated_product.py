@@ -55,11 +55,19 @@ def hooked(block):
     block.norm2.register_forward_hook(lambda norm, args, out: 2 * out)
 
 
+def hooked_before(block):
+    block.norm2.register_forward_pre_hook(lambda norm, args: (2 * args[0] + 1,))
+
+
 def frozen(block):
     block.norm2.eval()
 
 
-@pytest.mark.parametrize('change', [lambda block: None, frozen, hooked], ids=['training', 'frozen norm', 'hooked norm'])
+@pytest.mark.parametrize(
+    'change',
+    [lambda block: None, frozen, hooked, hooked_before],
+    ids=['training', 'frozen norm', 'hooked norm', 'norm hooked before'],
+)
 @pytest.mark.parametrize('kwargs', [dict(), dict(with_cp=True), dict(ca_after=('norm1', 'norm2'))], ids=str)
 def test_a_block_trains_as_with_the_official_module(kwargs, change):
     blocks = official_pair(**kwargs)

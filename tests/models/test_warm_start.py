@@ -224,6 +224,16 @@ def test_group_norm_starts_as_identity_too():
     assert torch.equal(outputs(ours), outputs(stock))
 
 
+def test_weights_with_another_norm_are_refused_and_the_way_out_works(stock):
+    """Such as ImageNet weights, which have batch norm, in a network with group norm."""
+    norm_cfg = dict(type='GN', num_groups=8)
+    with pytest.raises(ValueError, match=r'no stage2\S+gn2\.weight.*norm_cfg.*warm_start'):
+        CAHRNet(NARROW, norm_cfg=norm_cfg).load_state_dict(stock.state_dict(), strict=False)
+    network = CAHRNet(NARROW, norm_cfg=norm_cfg, warm_start='none')
+    network.load_state_dict(stock.state_dict(), strict=False)
+    assert torch.equal(network.conv1.weight, stock.conv1.weight)
+
+
 def test_an_unknown_warm_start_is_refused():
     with pytest.raises(ValueError, match="warm_start='half'"):
         CAHRNet(NARROW, warm_start='half')
