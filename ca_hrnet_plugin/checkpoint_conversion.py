@@ -1,7 +1,6 @@
 """Turns checkpoints on disk from stock HRNet to CA-HRNet and back, and from the official CoordAtt's names to ours."""
 
 import re
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from .models import CAHRNet
 from .models.warm_start import blocks_with_attention, undo_identity
+from .whole_file import whole_file
 
 # The official module's own names; its hard-swish has no parameters.
 OFFICIAL_LAYERS = ('conv1', 'bn1', 'conv_h', 'conv_w')
@@ -47,12 +47,8 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     converted = {'state_dict': state_dict}
     if 'meta' in checkpoint:
         converted['meta'] = checkpoint['meta']
-    unfinished = Path(f'{target}.unfinished')
-    try:
+    with whole_file(target) as unfinished:
         torch.save(converted, unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count
 
 

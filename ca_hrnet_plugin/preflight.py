@@ -102,7 +102,7 @@ def missing_inputs(cfg: Config, parts: tuple[str, ...]) -> Iterator[str]:
                 yield f'{key} is {path}: {error}'
 
 
-def _data_files(node, data_root: str = '') -> Iterator[tuple[str, str]]:
+def _data_files(node) -> Iterator[tuple[str, str]]:
     """Yields (path, role) of each file and folder that a loader or evaluator config names, wrappers included."""
     if isinstance(node, list | tuple):
         for item in node:
