@@ -31,7 +31,7 @@ bench: environment
 		--out work_dirs/speed_training.json
 	$(BIN)/python tools/benchmark_speed.py --parts model --data --out work_dirs/speed_model.json
 
-# The tests in every kind of environment: docs/environments.md. Needs python3.10 and python3.13, 20 GB and hours.
+# The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.13 and disk.
 matrix:
 	$(PYTHON) requirements/matrix.py
 

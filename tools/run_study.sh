@@ -46,6 +46,8 @@ for_each_seed() { # lines of arguments, on standard input
   done | xargs -P "$jobs" -L 1 bash -euo pipefail -c 'train_and_test "$@"' _
 }
 
+# On a GPU, older versions of torch refuse deterministic matrix products without it.
+export CUBLAS_WORKSPACE_CONFIG=${CUBLAS_WORKSPACE_CONFIG:-:4096:8}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))}
 for_each_seed <<'NETWORKS'
 hrnet HRNet

@@ -36,7 +36,7 @@ class CAHRNet(HRNet):
         ca_stages (Sequence[int]): Stages that attend, of 2, 3 and 4. With none this is stock HRNet.
         warm_start (str): What attention starts from when stock HRNet weights are loaded, in whatever way:
             ``'identity'``, so that outputs are those of the stock network (see warm_start.py), or ``'none'``, the
-            attention's own initial weights, which is the paper's literal reading.
+            attention's own initial weights, with gates near 0.5.
         **kwargs: Whatever ``HRNet`` takes.
 
     Raises:
