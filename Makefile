@@ -27,7 +27,7 @@ bench: export CUDA_VISIBLE_DEVICES =
 bench: environment
 	$(BIN)/python tools/benchmark_speed.py --tasks inference --batches 1 8 --modes eager fused "ONNX Runtime" OpenVINO \
 		--out work_dirs/speed_inference.json
-	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --layouts contiguous channels_last \
+	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --layouts contiguous channels_last --dtypes float32 bfloat16 \
 		--out work_dirs/speed_training.json
 	$(BIN)/python tools/benchmark_speed.py --parts model --data --out work_dirs/speed_model.json
 
