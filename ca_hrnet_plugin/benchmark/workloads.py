@@ -73,7 +73,9 @@ def make_workload(
     elif mode == 'CUDA graph':
         network.compile(mode='reduce-overhead')
 
-    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    # Older versions of torch refuse float32 here, even where nothing is cast.
+    cast = dtype != torch.float32
+    autocast = torch.autocast(device.type, dtype if cast else None, enabled=cast)
     if part == 'backbone':
         if task == 'inference':
             return torch.no_grad()(autocast(lambda: model.backbone(crops)))
