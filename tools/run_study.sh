@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Trains and tests each network of the study with each seed: from scratch HRNet, CA-HRNet, and HRNet with SE and CBAM in
-# the same place; then, from each HRNet trained so, HRNet and a warm-started CA-HRNet for as many epochs again.
+# the same place; then, from each HRNet trained so, HRNet and a warm-started CA-HRNet for as many epochs again. Two rows
+# ask why: HRNet whose residual branches start at zero, since those of CA-HRNet start behind gates of a quarter; and
+# CA-HRNet warm-started with five times the rate for its attention.
 #
 #   tools/run_study.sh [w16_lsp_128x96 | w32_lsp_256x192]
 #
@@ -16,16 +18,15 @@ cd "$(dirname "$0")/.."
 export SIZE=${1:-w16_lsp_128x96} OUT=${OUT:-work_dirs/study}
 seeds=${SEEDS:-0 1 2} jobs=${JOBS:-1}
 
-train_and_test() { # SEED CONFIG NAME [START]
-  local seed=$1 config=configs/lsp/$2_$SIZE.py name=$3 start=${4:-}
+train_and_test() { # SEED CONFIG NAME START|- [OPTION...]
+  local seed=$1 config=configs/lsp/$2_$SIZE.py name=$3 start=$4
   local dir=$OUT/$SIZE/$name/seed$seed
   [[ ! -e $dir/val2017.keypoints.json ]] || return 0
   mkdir -p "$dir"
-  local options=("randomness.seed=$seed")
   local more
   read -ra more <<<"${OPTIONS:-}"
-  options+=("${more[@]}")
-  if [[ -e $dir/last_checkpoint || ! $start ]]; then
+  local options=("randomness.seed=$seed" "${@:5}" "${more[@]}")
+  if [[ -e $dir/last_checkpoint || $start == - ]]; then
     options=(--resume --cfg-options "${options[@]}")
   else
     options=(--cfg-options "${options[@]}" "load_from=$(<"$OUT/$SIZE/$start/seed$seed/last_checkpoint")")
@@ -50,14 +51,16 @@ for_each_seed() { # lines of arguments, on standard input
 export CUBLAS_WORKSPACE_CONFIG=${CUBLAS_WORKSPACE_CONFIG:-:4096:8}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(($(nproc) / jobs > 0 ? $(nproc) / jobs : 1))}
 for_each_seed <<'NETWORKS'
-hrnet HRNet
-ca_hrnet CA-HRNet
-se_hrnet SE-HRNet
-cbam_hrnet CBAM-HRNet
+hrnet HRNet -
+ca_hrnet CA-HRNet -
+se_hrnet SE-HRNet -
+cbam_hrnet CBAM-HRNet -
+hrnet HRNet-zero-init - model.backbone.zero_init_residual=True
 NETWORKS
 for_each_seed <<'NETWORKS'
 hrnet HRNet-further HRNet
 ca_hrnet CA-HRNet-further HRNet
+ca_hrnet CA-HRNet-further-fast-gates HRNet optim_wrapper.paramwise_cfg.custom_keys.ca.lr_mult=5
 NETWORKS
 
 report() { # NAME ROW...
@@ -72,5 +75,5 @@ report() { # NAME ROW...
   python tools/plot_training_curve.py "${curves[@]}" --out "$OUT/$SIZE/$name.png"
 }
 
-report scratch HRNet CA-HRNet SE-HRNet CBAM-HRNet
-report further HRNet-further CA-HRNet-further
+report scratch HRNet CA-HRNet SE-HRNet CBAM-HRNet HRNet-zero-init
+report further HRNet-further CA-HRNet-further CA-HRNet-further-fast-gates

@@ -63,8 +63,17 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
     ]
     if any(lr_drops(log) for log in logs.values()):
         handles.append(Line2D([], [], color='0.4', linestyle=':', label='learning rate drops'))
-    figure.legend(handles=handles, loc='outside upper center', ncols=4)
+    _legend_above(figure, handles)
     return figure
+
+
+def _legend_above(figure: Figure, handles: list[Line2D]) -> None:
+    """Adds a legend of as many columns as the names leave room for, four at most."""
+    for ncols in (4, 3, 2, 1):
+        legend = figure.legend(handles=handles, loc='outside upper center', ncols=ncols)
+        if legend.get_window_extent().width <= figure.bbox.width or ncols == 1:
+            break
+        legend.remove()
 
 
 def lr_drops(log: TrainingLog) -> dict[float, tuple[float, float]]:

@@ -67,6 +67,16 @@ def test_several_runs_are_told_apart_in_one_legend(write_scalars):
     assert len(figure.axes) == 2, 'no validation, no panel of AP'
 
 
+def test_a_legend_of_long_names_is_no_wider_than_the_picture(write_scalars):
+    names = [f'CA-HRNet with reduction {reduction} in stages 2 to 4' for reduction in (8, 16, 32, 64)]
+    records = [*iterations([1, 2]), validation(2, 0.1)]
+    figure = plot_training_curve({name: write_scalars(f'{name}/20260101_000000', records) for name in names})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == len(names)
+    assert figure.bbox.x0 <= legend.get_window_extent().x0 and legend.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_drops_of_the_learning_rate_are_marked_where_the_schedule_has_them(write_scalars):
     milestones = iterations(range(1, 11), lr=lambda epoch: 5e-4 * 0.1 ** ((epoch > 4) + (epoch > 8)))
     figure = plot_training_curve({'A': write_scalars('20260101_000000', milestones)})
