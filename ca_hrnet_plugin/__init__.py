@@ -5,12 +5,11 @@ from .config_files import config_path
 
 compat.allow_mmengine_checkpoints()
 with compat.mmcv_ops_stand_in():
-    from .channels_last import ChannelsLastHook
-    from .checkpoint_loading import refuse_in_one_line
+    from .checkpoints.loaders import refuse_in_one_line
+    from .checks.config import check_before_runs
+    from .engine import Bfloat16OptimWrapper, ChannelsLastHook
     from .evaluation import CrowdCocoMetric
-    from .mixed_precision import Bfloat16OptimWrapper
     from .models import CAHRNet, CBasicBlock, CoordAttention
-    from .preflight import check_before_runs
 refuse_in_one_line()
 check_before_runs()
 

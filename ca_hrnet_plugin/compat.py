@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import mmengine
 import torch
 
-from .plain_values import MMENGINE, NUMPY
+from .checkpoints.plain_values import MMENGINE, NUMPY
 
 # Older ones have the first elsewhere, and no telling an export from a compilation.
 is_compiling = (torch.compiler if hasattr(torch.compiler, 'is_compiling') else torch._utils).is_compiling

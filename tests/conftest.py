@@ -47,7 +47,6 @@ def logger():
 @pytest.fixture
 def tool(monkeypatch, capsys):
     """Runs a command of tools/ and returns its exit code or message, what it printed, and what it said beside."""
-    monkeypatch.syspath_prepend(str(TOOLS))
 
     def run(name: str, *arguments) -> tuple[int | str, str, str]:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])

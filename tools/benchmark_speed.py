@@ -18,14 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS
-from rich.progress import Progress
-from tabulate import tabulate
-
-from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.benchmark import (
+from benchmark import (
     MODES,
     VARIANTS,
     build_pose_model,
@@ -35,7 +28,14 @@ from ca_hrnet_plugin.benchmark import (
     measure_saved_bytes,
     time_side_by_side,
 )
-from ca_hrnet_plugin.datasets import make_synthetic_crowd
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS
+from rich.progress import Progress
+from synthetic_crowd import make_synthetic_crowd
+from tabulate import tabulate
+
+from ca_hrnet_plugin import config_path
 
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 HEADERS = ['', 'mode', 'ms', 'ratio', 'middle half', 'to eager HRNet', 'peak MB', 'kept MB', 'kernels']

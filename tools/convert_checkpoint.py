@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.checkpoint_conversion import DIRECTIONS, ConversionError, convert_checkpoint
+from ca_hrnet_plugin.checkpoints.conversion import DIRECTIONS, ConversionError, convert_checkpoint
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from synthetic_crowd import contact_sheet, make_synthetic_crowd
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.datasets import contact_sheet, make_synthetic_crowd
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
 from ca_hrnet_plugin.reporting.attention import draw_attention, load_model, record_gates
 from ca_hrnet_plugin.reporting.gallery import draw_gallery

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from benchmark import time_side_by_side
 from tabulate import tabulate
 
-from ca_hrnet_plugin.benchmark import time_side_by_side
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx, read_crops
 from ca_hrnet_plugin.reporting.attention import load_model
 from ca_hrnet_plugin.whole_file import whole_file

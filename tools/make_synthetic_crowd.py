@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ca_hrnet_plugin.datasets import SceneOptions, contact_sheet, make_synthetic_crowd
+from synthetic_crowd import SceneOptions, contact_sheet, make_synthetic_crowd
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from mmpose.structures.bbox import bbox_overlaps, bbox_xywh2xyxy
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval, Params
 
-from ..coco_files import check_detections, needed_by_oks, read_annotations, read_json, unreached
+from ..checks.coco import check_detections, needed_by_oks, read_annotations, read_json, unreached
 from .crowd_index import crowd_index, labelled_joints
 
 # Each level begins at its edge and ends before the next one's; the last has no end.

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from mmpose.evaluation.metrics import CocoMetric
 
-from ..coco_files import read_json
-from ..plain_values import NUMPY
+from ..checkpoints.plain_values import NUMPY
+from ..checks.coco import read_json
 from .protocol import Protocol
 
 # All that MMPose's predictions need; encode is how protocol 2 writes bytes.

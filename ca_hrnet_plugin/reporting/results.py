@@ -9,10 +9,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..coco_files import read_json
-from ..data_checks import check_data
+from ..checks.coco import read_json
+from ..checks.config import missing_inputs
+from ..checks.data import check_data
 from ..evaluation import Split, SplitEval, evaluate_results
-from ..preflight import missing_inputs
 from .dump import read_dump
 from .protocol import Protocol, coco_evaluators
 from .work_dir import coco_figures, read_metrics

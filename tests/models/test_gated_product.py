@@ -2,10 +2,10 @@ import copy
 
 import pytest
 import torch
+from benchmark.variants import OfficialForm
 from torch import nn
 
 from ca_hrnet_plugin import CBasicBlock
-from ca_hrnet_plugin.benchmark.variants import OfficialForm
 from ca_hrnet_plugin.models.gated_product import gated_product
 
 

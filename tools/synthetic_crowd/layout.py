@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..evaluation import crowd_index
+from ca_hrnet_plugin.evaluation import crowd_index
+
 from .body import Bodies
 from .camera import Camera, framed, random_camera
 from .shapes import NUM_SIDES

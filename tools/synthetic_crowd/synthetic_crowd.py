@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..coco_files import is_number, read_annotations, read_json
-from ..evaluation import crowd_index
+from ca_hrnet_plugin.checks.coco import is_number, read_annotations, read_json
+from ca_hrnet_plugin.evaluation import crowd_index
+
 from .coco_format import CATEGORY, annotations, detections
 from .scene import SceneOptions, draw_scene
 

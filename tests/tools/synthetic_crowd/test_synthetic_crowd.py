@@ -11,13 +11,12 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from synthetic_crowd import contact_sheet, make_synthetic_crowd
 from versions import needs_opencv_5
-
-from ca_hrnet_plugin.datasets import contact_sheet, make_synthetic_crowd
 
 pytestmark = needs_opencv_5
 
-TOOL = Path(__file__).parents[2] / 'tools/make_synthetic_crowd.py'
+TOOL = Path(__file__).parents[3] / 'tools/make_synthetic_crowd.py'
 BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 SMALL = dict(num_train=20, num_val=12, image_size=(160, 128), progress=False)
 
@@ -129,7 +128,7 @@ def test_an_interrupted_run_leaves_no_annotations_and_is_finished_by_the_next(cr
             yield result
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr('ca_hrnet_plugin.datasets.synthetic_crowd.tqdm', interrupt)
+        patch.setattr('synthetic_crowd.synthetic_crowd.tqdm', interrupt)
         make_synthetic_crowd(tmp_path / 'coco', num_workers=1, **SMALL)
     assert list((tmp_path / 'coco/train2017').iterdir())
     assert not list((tmp_path / 'coco/annotations').iterdir())

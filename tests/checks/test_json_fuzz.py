@@ -17,12 +17,12 @@ import pytest
 from mmengine.config import Config
 from mmpose.datasets import CocoDataset
 from random_people import make_annotations, make_detections
+from synthetic_crowd import contact_sheet, make_synthetic_crowd
 from versions import needs_opencv_5
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.coco_files import left_out, read_json
-from ca_hrnet_plugin.data_checks import check_data
-from ca_hrnet_plugin.datasets import contact_sheet, make_synthetic_crowd
+from ca_hrnet_plugin.checks.coco import left_out, read_json
+from ca_hrnet_plugin.checks.data import check_data
 from ca_hrnet_plugin.evaluation import evaluate_results
 from ca_hrnet_plugin.reporting.results import read_result
 from ca_hrnet_plugin.reporting.table import compare, format_tables

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from benchmark import VARIANTS, build_pose_model, count_kernels, measure_saved_bytes
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.benchmark import VARIANTS, build_pose_model, count_kernels, measure_saved_bytes
 
 CONFIG = config_path('ca_hrnet_w32_coco_256x192')
 CROPS = torch.randn(1, 3, 256, 192)

@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..coco_files import read_annotations
+from ca_hrnet_plugin.checks.coco import read_annotations
+
 from .coco_format import CATEGORY
 
 _LEFT, _RIGHT, _MIDDLE, _HIDDEN = (255, 160, 60), (60, 120, 255), (90, 220, 90), (255, 255, 255)  # BGR

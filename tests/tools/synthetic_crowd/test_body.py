@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ca_hrnet_plugin.datasets.body import Bodies, pose_bodies, random_builds
-from ca_hrnet_plugin.datasets.pose import random_pose
-from ca_hrnet_plugin.datasets.shapes import box
-from ca_hrnet_plugin.datasets.skeleton import BONES, KEYPOINT_NAMES, rotations
+from synthetic_crowd.body import Bodies, pose_bodies, random_builds
+from synthetic_crowd.pose import random_pose
+from synthetic_crowd.shapes import box
+from synthetic_crowd.skeleton import BONES, KEYPOINT_NAMES, rotations
 
 KEYPOINT = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
 LIMBS = [

@@ -18,8 +18,8 @@ from mmpose.registry import DATASETS
 from PIL import Image
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.data_checks import check_data, name_failing_images
-from ca_hrnet_plugin.preflight import check_before_runs
+from ca_hrnet_plugin.checks.config import check_before_runs
+from ca_hrnet_plugin.checks.data import check_data, name_failing_images
 
 TRAIN = ('train', 'val')
 ANNOTATIONS = 'annotations/person_keypoints_{}2017.json'

@@ -18,7 +18,7 @@ from mmpose.models import TopdownPoseEstimator
 from mmpose.models.backbones.hrnet import HRNet
 from torch import nn
 
-from .models import CAHRNet
+from ..models import CAHRNet
 
 WAY_OUT = 'give the whole file that MMEngine or torch.save wrote, of weights and logs alone'
 LONGEST_REASON = 240

@@ -15,7 +15,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS, METRICS
 
-from .coco_files import check_detections, left_out, needed_by_oks, read_annotations, read_json, unreached
+from .coco import check_detections, left_out, needed_by_oks, read_annotations, read_json, unreached
 
 
 @dataclass

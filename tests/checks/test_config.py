@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.preflight import missing_inputs
+from ca_hrnet_plugin.checks.config import missing_inputs
 
 TRAIN = ('train', 'val')
 

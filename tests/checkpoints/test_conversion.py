@@ -10,7 +10,7 @@ from mmpose.models.backbones.hrnet import HRNet
 from mmpose.registry import MODELS
 
 from ca_hrnet_plugin import CAHRNet, config_path
-from ca_hrnet_plugin.checkpoint_conversion import ConversionError, convert_checkpoint
+from ca_hrnet_plugin.checkpoints.conversion import ConversionError, convert_checkpoint
 
 CONFIG = config_path('ca_hrnet_w16_coco_128x96')
 EXTRA = Config.fromfile(CONFIG).model.backbone.extra.to_dict()
@@ -94,7 +94,7 @@ def test_what_cannot_be_mapped_is_named_and_nothing_is_written(direction, change
 
 
 def test_the_command_ends_with_one_line(tmp_path):
-    tool = Path(__file__).parent.parent / 'tools/convert_checkpoint.py'
+    tool = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
     (tmp_path / 'text.pth').write_text('not a checkpoint')
     for source in (tmp_path / 'text.pth', tmp_path / 'nowhere.pth'):
         run = subprocess.run(

@@ -11,8 +11,8 @@ from mmengine.optim.optimizer import AmpOptimWrapper
 from mmpose.testing import get_packed_inputs
 from torch import nn
 
-from ..deploy import export_onnx, fuse_for_inference, load_onnx
-from ..mixed_precision import Bfloat16OptimWrapper
+from ca_hrnet_plugin.deploy import export_onnx, fuse_for_inference, load_onnx
+from ca_hrnet_plugin.engine import Bfloat16OptimWrapper
 
 MODES = ('eager', 'compiled', 'fused', 'fused, compiled', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
 

@@ -3,11 +3,11 @@ import json
 
 import pytest
 import torch
+from benchmark import VARIANTS, build_pose_model, measure_peak_memory
+from benchmark.variants import OfficialForm
 from mmpose.models.backbones.hrnet import HRNet
 
 from ca_hrnet_plugin import CoordAttention, config_path
-from ca_hrnet_plugin.benchmark import VARIANTS, build_pose_model, measure_peak_memory
-from ca_hrnet_plugin.benchmark.variants import OfficialForm
 
 NARROW = config_path('demo/ca_hrnet_w16_128x96')
 

@@ -26,7 +26,7 @@ from mmpose.registry import MODELS
 from versions import since_torch
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.preflight import missing_inputs
+from ca_hrnet_plugin.checks.config import missing_inputs
 from ca_hrnet_plugin.reporting.dump import read_dump
 
 pytestmark = since_torch('2.6', 'before, torch.load runs anything')

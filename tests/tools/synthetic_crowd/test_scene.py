@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
+from synthetic_crowd import SceneOptions, scene
+from synthetic_crowd.camera import framed, random_camera
+from synthetic_crowd.coco_format import annotations, detections
+from synthetic_crowd.props import Prop
+from synthetic_crowd.scene import draw_scene
+from synthetic_crowd.shapes import box
+from synthetic_crowd.skeleton import BONES, KEYPOINT_NAMES
 from versions import needs_opencv_5
 
-from ca_hrnet_plugin.datasets import SceneOptions, scene
-from ca_hrnet_plugin.datasets.camera import framed, random_camera
-from ca_hrnet_plugin.datasets.coco_format import annotations, detections
-from ca_hrnet_plugin.datasets.props import Prop
-from ca_hrnet_plugin.datasets.scene import draw_scene
-from ca_hrnet_plugin.datasets.shapes import box
-from ca_hrnet_plugin.datasets.skeleton import BONES, KEYPOINT_NAMES
 from ca_hrnet_plugin.evaluation import crowd_index
 
 pytestmark = needs_opencv_5

@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from mmpose.registry import MODELS
 
-from .data_checks import check_data, is_remote, joined_path, name_failing_images
+from .data import check_data, is_remote, joined_path, name_failing_images
 
 URL_TIMEOUT_SECONDS = 20
 # The parts of a config that each script uses.

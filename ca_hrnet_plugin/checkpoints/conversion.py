@@ -8,9 +8,9 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from .models import CAHRNet
-from .models.warm_start import blocks_with_attention, undo_identity
-from .whole_file import whole_file
+from ..models import CAHRNet
+from ..models.warm_start import blocks_with_attention, undo_identity
+from ..whole_file import whole_file
 
 # The official module's own names; its hard-swish has no parameters.
 OFFICIAL_LAYERS = ('conv1', 'bn1', 'conv_h', 'conv_w')
