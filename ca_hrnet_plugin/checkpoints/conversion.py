@@ -9,7 +9,8 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..models import CAHRNet
-from ..models.warm_start import blocks_with_attention, undo_identity
+from ..models.ca_hrnet import blocks_with_attention
+from ..models.warm_start import undo_identity
 from ..whole_file import whole_file
 
 # The official module's own names; its hard-swish has no parameters.

@@ -1,47 +1,44 @@
 """CA-HRNet: HRNet built from C-BasicBlocks (section 3.3 and figure 4 of the paper)."""
 
-import copy
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from mmengine.logging import print_log
 from mmpose.models.backbones.hrnet import HRNet
-from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.registry import MODELS
-from torch import Tensor
+from torch import nn
 
 from .c_basic_block import CBasicBlock
-from .stage_checks import check_stages
-from .warm_start import blocks_with_attention, start_as_identity
+from .warm_start import obstacle_to_identity
 
-# The branches meet again only where each halving left no remainder.
-SIZE_DIVISOR = 32
 STAGES_WITH_BASIC_BLOCKS = (2, 3, 4)
-CA_KEYS = ('ca_after', 'reduction', 'attention')
-WARM_STARTS = ('identity', 'none')
+CA_KEYS = ('ca_after', 'reduction', 'low_memory', 'attention')
 
 
 @MODELS.register_module()
 class CAHRNet(HRNet):
     """MMPose's ``HRNet`` with coordinate attention in the basic blocks of stages 2 to 4.
 
-    Maps an image (N, 3, H, W) to a tuple of feature maps, the first (N, C, H / 4, W / 4), as ``HRNet`` does. Its state
-    dict has every key of the stock backbone, and keys under ``.ca.`` beside them.
+    Maps an image (N, in_channels, H, W) to a tuple of feature maps, the first (N, C, H / 4, W / 4), as ``HRNet`` does.
+    Its state dict has every key of the stock backbone, and keys under ``.ca.`` beside them.
+
+    Loading weights that do not fit is as with ``HRNet``: strict loading raises torch's error, other loading takes what
+    fits. A warning counts what does not and names the first.
 
     Args:
-        extra (dict): The stages, as ``HRNet`` takes them. Bottleneck blocks stay as they are.
-        in_channels (int): Of the image, 3.
+        *args: Whatever ``HRNet`` takes. Bottleneck blocks in ``extra`` stay as they are.
         ca_cfg (dict, optional): Arguments for each :class:`CBasicBlock`, such as ``dict(ca_after='norm1')`` or
-            ``dict(attention=dict(type='CBAM'))``.
+            ``dict(low_memory=True)``.
         ca_stages (Sequence[int]): Stages that attend, of 2, 3 and 4. With none this is stock HRNet.
         warm_start (str): What attention starts from when stock HRNet weights are loaded, in whatever way:
-            ``'identity'``, so that outputs are those of the stock network (see warm_start.py), or ``'none'``, the
-            attention's own initial weights, with gates near 0.5.
+            ``'identity'``, so that outputs are those of the stock network, or ``'none'``, the attention's own initial
+            weights, with gates near 0.5. See :class:`CBasicBlock`.
         **kwargs: Whatever ``HRNet`` takes.
 
     Raises:
-        ValueError: ``ca_stages`` names another stage, ``ca_cfg`` holds what :class:`CBasicBlock` refuses,
-            ``warm_start`` or ``in_channels`` is something else, or ``extra`` fails :func:`check_stages`.
+        ValueError: ``ca_stages`` names another stage, or ``ca_cfg`` or ``warm_start`` is what :class:`CBasicBlock`
+            refuses.
 
     Example:
         >>> from mmengine.config import Config
@@ -53,60 +50,31 @@ class CAHRNet(HRNet):
 
     def __init__(
         self,
-        extra: dict,
-        in_channels: int = 3,
         *args,
         ca_cfg: dict | None = None,
-        ca_stages: Sequence[int] = (2, 3, 4),
+        ca_stages: Sequence[int] = STAGES_WITH_BASIC_BLOCKS,
         warm_start: str = 'identity',
         **kwargs,
     ):
-        if warm_start not in WARM_STARTS:
-            raise ValueError(f'warm_start={warm_start!r} of CAHRNet: give one of {WARM_STARTS}')
         if not isinstance(ca_stages, Sequence) or not all(
             type(stage) is int and stage in STAGES_WITH_BASIC_BLOCKS for stage in ca_stages
         ):
             raise ValueError(f'ca_stages={ca_stages!r} of CAHRNet: give a list of {STAGES_WITH_BASIC_BLOCKS}, or ()')
         if not isinstance(ca_cfg or {}, Mapping) or not set(ca_cfg or {}) <= set(CA_KEYS):
             raise ValueError(f'ca_cfg={ca_cfg!r} of CAHRNet: give a dict with keys of {CA_KEYS}')
-        if in_channels != 3:
-            raise ValueError(f'in_channels={in_channels!r} of CAHRNet: give 3')
-        check_stages(extra)
-        ca_cfg = dict(ca_cfg or {})
+        self.ca_stages = tuple(ca_stages)
+        c_basic_block = functools.partial(CBasicBlock, warm_start=warm_start, **(ca_cfg or {}))
+        c_basic_block.expansion = 1  # HRNet asks its block for it
+        self.blocks_dict = {**HRNet.blocks_dict, 'C_BASIC': c_basic_block}
+        super().__init__(*args, **kwargs)
+        self.register_load_state_dict_post_hook(_warn_of_misfits)
 
-        class CBasicBlockWithConfig(BasicBlock):
-            """Builds C-BasicBlocks with ``ca_cfg``, for HRNet hands no further arguments to a block.
-
-            A class, since HRNet asks its block for its base class; what it builds is a plain C-BasicBlock, so that a
-            network can be pickled.
-            """
-
-            def __new__(cls, *args, **kwargs):
-                return CBasicBlock(*args, **ca_cfg, **kwargs)
-
-        extra = copy.deepcopy(extra)
-        for stage in ca_stages:
-            stage_cfg = extra[f'stage{stage}']
-            if stage_cfg['block'] == 'BASIC':
-                stage_cfg['block'] = 'C_BASIC'
-        self.blocks_dict = {**HRNet.blocks_dict, 'C_BASIC': CBasicBlockWithConfig}
-        super().__init__(extra, in_channels, *args, **kwargs)
-        del self.blocks_dict
-        self.warm_start = warm_start
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Maps an image (N, 3, H, W), with H and W multiples of 32, to feature maps.
-
-        Raises:
-            ValueError: H or W is another number.
-        """
-        height, width = x.shape[2:]
-        if not torch.jit.is_tracing() and (height % SIZE_DIVISOR or width % SIZE_DIVISOR):
-            raise ValueError(
-                f'input of height {height} and width {width} of CAHRNet: give multiples of {SIZE_DIVISOR}, '
-                'such as input_size=(192, 256) of the codec'
-            )
-        return super().forward(x)
+    def _make_stage(self, layer_config: Mapping, *args, **kwargs) -> tuple[nn.Sequential, list[int]]:
+        """Makes a stage, of C-BasicBlocks where it is one that attends."""
+        attends = any(layer_config is self.extra[f'stage{stage}'] for stage in self.ca_stages)
+        if attends and layer_config['block'] == 'BASIC':
+            layer_config = dict(layer_config, block='C_BASIC')
+        return super()._make_stage(layer_config, *args, **kwargs)
 
     def train(self, mode: bool = True) -> 'CAHRNet':
         """Sets the mode and returns the module, as ``nn.Module.train`` does and ``HRNet.train`` does not."""
@@ -114,50 +82,47 @@ class CAHRNet(HRNet):
         return self
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Completes stock HRNet weights, whichever of torch's and MMEngine's ways of loading calls this.
-
-        Raises:
-            ValueError: The weights have attention, and not where this network has it, or are of another width.
-        """
-        ours = _keys_of_attention(prefix + key for key in self.state_dict())
-        theirs = _keys_of_attention(key for key in state_dict if key.startswith(prefix))
-        if not theirs:
-            self._complete_stock_weights(state_dict, prefix)
-        elif theirs != ours:
-            raise ValueError(
-                f'weights whose attention is not where ca_stages and ca_cfg put it: {_few(ours - theirs)} lacking, '
-                f'{_few(theirs - ours)} too many; give the ca_stages and ca_cfg that they were trained with'
-            )
-        for key, value in self.state_dict().items():
-            shape = getattr(state_dict.get(prefix + key), 'shape', value.shape)
-            if value.ndim and shape != value.shape:
-                raise ValueError(
-                    f'weights of another network: {prefix + key} is {tuple(shape)}, and {tuple(value.shape)} here; '
-                    'give the extra and ca_cfg that they were trained with'
-                )
+        """Loads as any module does, and says what attention starts from: its blocks complete stock weights."""
+        with_attention = {key[: key.index('.ca.') + 1] for key in state_dict if '.ca.' in key}
+        starting = [
+            block
+            for name, block in blocks_with_attention(self)
+            if f'{prefix}{name}' not in with_attention
+            and f'{prefix}{name}conv1.weight' in state_dict
+            and _obstacle(block) is None
+        ]
+        if starting:
+            start = 'as identity' if starting[0].warm_start == 'identity' else 'from their own initial weights'
+            num_attention = sum(len(block.ca) for block in starting)
+            print_log(f'stock HRNet weights: {num_attention} attention modules start {start}', logger='current')
+        # Missing keys, unexpected keys and errors go in lists from module to module: here begin those of this one.
+        self._found_amiss = [(found, len(found)) for found in args[-3:]]
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _complete_stock_weights(self, state_dict: dict, prefix: str) -> None:
-        """Adds attention to the blocks that a stock state dict has, as ``warm_start`` says."""
-        num_attention = 0
-        for name, block in blocks_with_attention(self):
-            if f'{prefix}{name}conv1.weight' not in state_dict:
-                continue
-            if self.warm_start == 'identity':
-                start_as_identity(block, prefix + name, state_dict)
-            else:
-                state_dict.update({f'{prefix}{name}ca.{key}': value for key, value in block.ca.state_dict().items()})
-            num_attention += len(block.ca)
-        if num_attention:
-            start = 'as identity' if self.warm_start == 'identity' else 'from their own initial weights'
-            print_log(f'stock HRNet weights: {num_attention} attention modules start {start}', logger='current')
+
+def blocks_with_attention(backbone: nn.Module) -> Iterator[tuple[str, CBasicBlock]]:
+    """Yields each C-BasicBlock with the prefix of its keys in the backbone's state dict."""
+    for name, module in backbone.named_modules():
+        if isinstance(module, CBasicBlock):
+            yield f'{name}.', module
 
 
-def _keys_of_attention(keys: Iterable[str]) -> set[str]:
-    return {key for key in keys if '.ca.' in key and not key.endswith('num_batches_tracked')}
+def _obstacle(block: CBasicBlock) -> str | None:
+    """What keeps the attention of a block from its warm start."""
+    return obstacle_to_identity(block) if block.warm_start == 'identity' else None
 
 
-def _few(keys: set[str]) -> str:
-    """Names a few of many keys."""
-    few = sorted(keys)[:2]
-    return ', '.join(few) + (f' and {len(keys) - len(few)} more' if len(keys) > len(few) else '') if keys else 'none'
+def _warn_of_misfits(backbone: CAHRNet, _) -> None:
+    """Is called by torch and MMEngine when they have loaded what fits."""
+    missing, unexpected, errors = (found[start:] for found, start in backbone.__dict__.pop('_found_amiss'))
+    missing = [key for key in missing if not key.endswith('num_batches_tracked')]
+    if missing or unexpected or errors:
+        obstacles = (_obstacle(block) for _, block in blocks_with_attention(backbone))
+        obstacle = next(filter(None, obstacles), None) if any('.ca.' in key for key in missing) else None
+        print_log(
+            f'these weights do not fit CAHRNet: {len(missing)} keys are missing, {len(errors)} are of another shape, '
+            f'{len(unexpected)} are unexpected; the first: {[*missing, *errors, *unexpected][0]}'
+            + (f"; attention cannot start as identity ({obstacle}): give warm_start='none'" if obstacle else ''),
+            logger='current',
+            level=logging.WARNING,
+        )

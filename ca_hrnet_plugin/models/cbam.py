@@ -2,11 +2,9 @@
 
 import torch
 from mmengine.model import BaseModule
-from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 
-@MODELS.register_module()
 class CBAM(BaseModule):
     """Gates the channels of a feature map, and then its pixels, for a comparison with :class:`CoordAttention`.
 

@@ -1,49 +1,36 @@
 """Coordinate attention, Hou et al., CVPR 2021 (https://arxiv.org/abs/2103.02907)."""
 
 import torch
+import torch.utils.checkpoint as cp
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule, constant_init, normal_init
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..compat import is_exporting
-from .axis_means import axis_means
-from .gated_product import gated_product
-
 MIN_MID_CHANNELS = 8  # the floor of the official implementation
 
 
-class _PointwiseConv(nn.Conv2d):
-    """A 1x1 convolution of profiles, (N, C, L), as the matrix product that it is: much faster on so little."""
-
-    def __init__(self, in_channels: int, out_channels: int):
-        super().__init__(in_channels, out_channels, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # A product would fix the batch size of an exported graph, and MMEngine's FLOP counter, which traces, misses it.
-        if torch.jit.is_tracing() or is_exporting():
-            return super().forward(x.unsqueeze(3)).squeeze(3)
-        weight = self.weight.view(self.out_channels, self.in_channels)
-        if x.stride(2) == 1:
-            return torch.baddbmm(self.bias.unsqueeze(1), weight.expand(len(x), -1, -1), x)
-        return torch.baddbmm(self.bias, x.mT, weight.mT.expand(len(x), -1, -1)).mT
+def _gated(x: Tensor, gate_h: Tensor, gate_w: Tensor) -> Tensor:
+    return x * gate_h * gate_w
 
 
 @MODELS.register_module()
 class CoordAttention(BaseModule):
     """Gates a feature map by what it holds along each of its two axes.
 
-    The map is averaged over its width and over its height; both profiles pass one shared 1x1 convolution, a norm and
-    hard-swish; then each has a 1x1 convolution and a sigmoid of its own. The two gates, one per row and one per
-    column, multiply the input (section 3.1 and figure 2 of the CA-HRNet paper, equations 4 to 9 of Hou et al.).
+    The map is averaged over its width and over its height. Both profiles pass one shared 1x1 convolution, a norm and
+    hard-swish. Then each has a 1x1 convolution and a sigmoid of its own. The two gates, one per row and one per column,
+    multiply the input (section 3.1 and figure 2 of the CA-HRNet paper, equations 4 to 9 of Hou et al.).
 
-    Computes the same function as the official ``CoordAtt`` (https://github.com/houqb/CoordAttention), and has the
-    same parameter names under batch norm. ``timm.layers.CoordAttn`` is the same again at equal width and ``bias=True``.
+    Computes the same function as the official ``CoordAtt`` (https://github.com/houqb/CoordAttention), with the same
+    parameter names under batch norm. ``timm.layers.CoordAttn`` is the same again at equal width and ``bias=True``.
 
     Args:
         channels (int): Channels of the input and of the output.
         reduction (int): The two profiles are squeezed to ``channels // reduction`` channels, but to 8 at least.
         norm_cfg (dict): Norm layer after the shared convolution.
+        low_memory (bool): Whether training computes the product of map and gates again in the backward pass, by
+            ``torch.utils.checkpoint``, in place of keeping its intermediate map. Outputs and gradients stay the same.
         init_cfg (dict | list[dict], optional): Overrides the initial weights when ``init_weights`` is called. Without
             it they are those of HRNet's own layers (normal with std 0.001, biases 0, norm weights 1), set on
             construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5.
@@ -53,13 +40,21 @@ class CoordAttention(BaseModule):
             the groups of ``norm_cfg``.
     """
 
-    def __init__(self, channels: int, reduction: int = 32, norm_cfg: dict = dict(type='BN'), init_cfg=None):
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 32,
+        norm_cfg: dict = dict(type='BN'),
+        low_memory: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ):
         super().__init__(init_cfg)
         for name, value in dict(channels=channels, reduction=reduction).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
+        self.low_memory = low_memory
         mid_channels = max(MIN_MID_CHANNELS, channels // reduction)
-        self.conv1 = _PointwiseConv(channels, mid_channels)
+        self.conv1 = nn.Conv2d(channels, mid_channels, kernel_size=1)
         try:
             self.norm1_name, norm1 = build_norm_layer(norm_cfg, mid_channels, postfix=1)
         except ValueError as error:
@@ -69,8 +64,8 @@ class CoordAttention(BaseModule):
             ) from error
         self.add_module(self.norm1_name, norm1)
         self.act = nn.Hardswish(inplace=True)
-        self.conv_h = _PointwiseConv(mid_channels, channels)
-        self.conv_w = _PointwiseConv(mid_channels, channels)
+        self.conv_h = nn.Conv2d(mid_channels, channels, kernel_size=1)
+        self.conv_w = nn.Conv2d(mid_channels, channels, kernel_size=1)
 
         for conv in (self.conv1, self.conv_h, self.conv_w):
             normal_init(conv, std=0.001)
@@ -90,35 +85,16 @@ class CoordAttention(BaseModule):
         Returns:
             tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), in (0, 1).
         """
-        _, rows, columns = axis_means(x)
-        return self._gates(rows, columns)
+        height, width = x.shape[2:]
+        rows = x.mean(3, keepdim=True).transpose(2, 3)  # (N, C, 1, H)
+        columns = x.mean(2, keepdim=True)  # (N, C, 1, W)
+        profiles = self.act(self.norm1(self.conv1(torch.cat([rows, columns], dim=3))))
+        rows, columns = profiles.split([height, width], dim=3)
+        return self.conv_h(rows).sigmoid().transpose(2, 3), self.conv_w(columns).sigmoid()
 
-    def _gates(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        height = rows.shape[2]
-        if rows.is_contiguous():
-            profiles = torch.cat([rows, columns], dim=2)
-        else:
-            profiles = torch.cat([rows.mT, columns.mT], dim=1).mT
-        # As a map of one row: of one column, batch norm's backward on the CPU would take one memory format for another.
-        profiles = self.act(self.norm1(self.conv1(profiles).unsqueeze(2))).squeeze(2)
-        gate_h = self.conv_h(profiles[..., :height]).sigmoid()
-        gate_w = self.conv_w(profiles[..., height:]).sigmoid()
-        return gate_h.unsqueeze(3), gate_w.unsqueeze(2)
-
-    def forward(self, x: Tensor, norm: nn.Module | None = None, norm_input: Tensor | None = None) -> Tensor:
-        """Attends to a feature map of any height and width.
-
-        Args:
-            x (Tensor): Feature map, (N, C, H, W).
-            norm (nn.Module, optional): The norm layer whose output ``x`` is, if it is one's and nobody else needs it:
-                saves memory in training, and in inference ``x`` is overwritten.
-            norm_input (Tensor, optional): Its input.
-
-        Returns:
-            Tensor: The gated map, of the shape and dtype of ``x``.
-        """
-        x, rows, columns = axis_means(x)
-        gates = self._gates(rows, columns)
-        # A hook is to find the module's input as it was.
-        overwrite = norm is not None and not (self._forward_hooks or self._forward_pre_hooks)
-        return gated_product(x, *gates, norm, norm_input, overwrite)
+    def forward(self, x: Tensor) -> Tensor:
+        """Attends to a feature map (N, C, H, W) of any height and width, and keeps its shape and dtype."""
+        gate_h, gate_w = self.gates(x)
+        if self.low_memory and x.requires_grad:
+            return cp.checkpoint(_gated, x, gate_h, gate_w, use_reentrant=False)
+        return _gated(x, gate_h, gate_w)

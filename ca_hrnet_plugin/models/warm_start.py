@@ -7,85 +7,98 @@ architecture stays the paper's, and the gate convolutions receive gradients from
 it is compared with starts the same way, with as many factors of two as it has gates.
 """
 
-from collections.abc import Iterator
+import itertools
 
+import torch
 from mmpose.models.backbones.utils import SELayer
 from torch import Tensor, nn
 
-from .c_basic_block import CBasicBlock
 from .cbam import CBAM
 from .coord_attention import CoordAttention
 
 # The last convolution before each sigmoid.
 GATES = {CoordAttention: ('conv_h', 'conv_w'), CBAM: ('fc2', 'conv'), SELayer: ('conv2',)}
-# Norms whose output is their affine weight times something, plus their bias.
-AFFINE_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-def blocks_with_attention(backbone: nn.Module) -> Iterator[tuple[str, CBasicBlock]]:
-    """Yields each C-BasicBlock with the prefix of its keys in the backbone's state dict."""
-    for name, module in backbone.named_modules():
-        if isinstance(module, CBasicBlock):
-            yield f'{name}.', module
+def start_as_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) -> None:
+    """Adds to the weights of a stock block the attention that makes no difference.
 
-
-def _gates_of(attention: nn.Module) -> tuple[str, ...]:
-    if type(attention) not in GATES:
-        raise ValueError(
-            f'stock weights cannot start as identity: which weights gate {type(attention).__name__} is not known; '
-            "give warm_start='none'"
-        )
-    return GATES[type(attention)]
-
-
-def start_as_identity(block: CBasicBlock, prefix: str, state_dict: dict[str, Tensor]) -> None:
-    """Adds to the state dict of a stock block the attention that makes no difference.
+    Where there is an obstacle, or the weights have no such norm, nothing is added: who loads them finds the keys of the
+    attention missing.
 
     Args:
-        block (CBasicBlock): The block that is to load it.
+        block (CBasicBlock): The block that is to load them.
         prefix (str): Of the block's keys in ``state_dict``.
         state_dict (dict[str, Tensor]): Changed in place; its tensors are left as they are and replaced.
-
-    Raises:
-        ValueError: A norm before attention has no affine weight and bias to scale, the state dict has none for it, or
-            the attention is one whose gates are not known here.
     """
-    for place, attention in block.ca.items():
-        gates = _gates_of(attention)
-        norm, norm_name = getattr(block, place), getattr(block, f'{place}_name')
-        if not isinstance(norm, AFFINE_NORMS) or norm.weight is None or norm.bias is None:
-            raise ValueError(
-                f'stock weights cannot start as identity: {prefix}{norm_name} is {norm}, with no affine weight and '
-                "bias to scale; give a norm_cfg that has both, or warm_start='none'"
-            )
-        for name in ('weight', 'bias'):
-            key = f'{prefix}{norm_name}.{name}'
-            if key not in state_dict:
-                raise ValueError(
-                    f'stock weights cannot start as identity: they have no {key} to scale; give the norm_cfg that they '
-                    "were trained with, or warm_start='none'"
-                )
+    affine = {place: _affine_keys(block, place, prefix) for place in block.ca}
+    if obstacle_to_identity(block) or not all(
+        key in state_dict and state_dict[key].shape == getattr(block, place).weight.shape
+        for place, keys in affine.items()
+        for key in keys
+    ):
+        return
+    for place, keys in affine.items():
+        gates = GATES[type(block.ca[place])]
+        for key in keys:
             state_dict[key] = state_dict[key] * 2 ** len(gates)
-        for name, tensor in attention.state_dict().items():
-            is_gate = name.startswith(gates)
-            state_dict[f'{prefix}ca.{place}.{name}'] = tensor.new_zeros(tensor.shape) if is_gate else tensor.clone()
+        for name, tensor in initial_tensors(block, place):
+            state_dict[f'{prefix}ca.{place}.{name}'] = torch.zeros_like(tensor) if name.startswith(gates) else tensor
 
 
-def undo_identity(block: CBasicBlock, prefix: str, state_dict: dict[str, Tensor]) -> None:
+def start_as_initialised(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) -> None:
+    """Adds to the weights of a stock block the attention at its own initial weights, in place."""
+    for place in block.ca:
+        for name, tensor in initial_tensors(block, place):
+            state_dict[f'{prefix}ca.{place}.{name}'] = tensor
+
+
+def initial_tensors(block: nn.Module, place: str) -> list[tuple[str, Tensor]]:
+    """The tensors of an attention module that has learned nothing, by name."""
+    attention = block.ca[place]
+    if any(tensor.is_meta for _, tensor in _tensors_of(attention)):  # they have no values
+        with torch.device('cpu'):
+            attention = block.build_attention(place)
+    return [(name, tensor.detach().clone()) for name, tensor in _tensors_of(attention)]
+
+
+def obstacle_to_identity(block: nn.Module) -> str | None:
+    """Says why the attention of a block cannot start as identity; None where it can."""
+    for place, attention in block.ca.items():
+        if type(attention) not in GATES:
+            return f'which weights gate {type(attention).__name__} is not known'
+        norm = getattr(block, place)
+        if getattr(norm, 'weight', None) is None or getattr(norm, 'bias', None) is None:
+            return f'{norm} has no affine weight and bias to scale'
+    return None
+
+
+def undo_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) -> None:
     """Takes out of a state dict what :func:`start_as_identity` put in, in place.
 
     Raises:
         ValueError: The gates are no longer those of the start, so that no stock block has this function.
     """
+    obstacle = obstacle_to_identity(block)
+    if obstacle:
+        raise ValueError(f'{prefix}ca is not the identity: {obstacle}')
     for place, attention in block.ca.items():
-        gates = _gates_of(attention)
-        for name in attention.state_dict():
+        gates = GATES[type(attention)]
+        for name, _ in _tensors_of(attention):
             key = f'{prefix}ca.{place}.{name}'
-            tensor = state_dict.pop(key)
-            if name.startswith(gates) and tensor.any():
+            if state_dict.pop(key).any() and name.startswith(gates):
                 raise ValueError(
                     f'{key} is not zero: this attention has been trained, and stock HRNet has no place for it'
                 )
-        for name in ('weight', 'bias'):
-            key = f'{prefix}{getattr(block, f"{place}_name")}.{name}'
+        for key in _affine_keys(block, place, prefix):
             state_dict[key] = state_dict[key] / 2 ** len(gates)
+
+
+def _affine_keys(block: nn.Module, place: str, prefix: str) -> list[str]:
+    """Of the norm before the attention."""
+    return [f'{prefix}{getattr(block, f"{place}_name")}.{name}' for name in ('weight', 'bias')]
+
+
+def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """What its state dict has, without the hooks that ``state_dict()`` calls."""
+    return [*itertools.chain(module.named_parameters(), module.named_buffers())]

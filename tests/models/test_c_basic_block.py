@@ -84,7 +84,7 @@ def test_reduction_reaches_the_attention():
     ('attention', 'gate', 'factor'),
     [
         (dict(type='mmpose.models.backbones.utils.SELayer', ratio=4), 'conv2', 1 / 2),
-        (dict(type='CBAM', reduction=4), 'fc2', 1 / 4),
+        (dict(type='ca_hrnet_plugin.models.CBAM', reduction=4), 'fc2', 1 / 4),
     ],
 )
 def test_another_attention_stands_in_the_same_place(attention, gate, factor):
@@ -103,5 +103,5 @@ def test_refuses_an_unknown_place(wrong):
 
 
 def test_refuses_a_reduction_that_would_be_ignored():
-    with pytest.raises(ValueError, match=r'reduction=8.*attention'):
-        CBasicBlock(8, 8, attention=dict(type='CBAM'), reduction=8)
+    with pytest.raises(ValueError, match=r"'reduction': 8.*attention"):
+        CBasicBlock(8, 8, attention=dict(type='ca_hrnet_plugin.models.CBAM'), reduction=8)

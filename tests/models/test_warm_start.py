@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import load_state_dict
 from mmpose.apis import init_model
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.registry import MODELS
@@ -19,7 +20,14 @@ from ca_hrnet_plugin.models import CBAM
 
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}.py'
 NARROW = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')).model.backbone.extra.to_dict()
+WIDER = copy.deepcopy(NARROW)
+for stage in ('stage2', 'stage3', 'stage4'):
+    WIDER[stage]['num_channels'] = [2 * channels for channels in WIDER[stage]['num_channels']]
 X = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+class OwnAttention(CBAM):
+    """Of somebody else's, with gates that nobody here knows."""
 
 
 def look_trained(module: nn.Module) -> nn.Module:
@@ -68,7 +76,9 @@ def test_stock_weights_give_stock_outputs_to_the_last_bit(stock, ca_after, train
             assert torch.equal(ours.state_dict()[key], value), key
 
 
-@pytest.mark.parametrize('attention', [dict(type='mmpose.models.backbones.utils.SELayer'), dict(type='CBAM')])
+@pytest.mark.parametrize(
+    'attention', [dict(type='mmpose.models.backbones.utils.SELayer'), dict(type='ca_hrnet_plugin.models.CBAM')]
+)
 @pytest.mark.parametrize('training', [False, True])
 def test_another_attention_starts_as_identity_too(stock, attention, training):
     ours = CAHRNet(NARROW, ca_cfg=dict(attention=attention))
@@ -76,16 +86,6 @@ def test_another_attention_starts_as_identity_too(stock, attention, training):
     reference = copy.deepcopy(stock)
     reference.train(training)
     assert torch.equal(ours.train(training)(X)[0], reference(X)[0])
-
-
-def test_attention_that_has_no_known_start_is_refused_and_says_so(stock):
-    class OwnAttention(CBAM):
-        pass
-
-    ca_cfg = dict(attention=dict(type=OwnAttention))
-    with pytest.raises(ValueError, match=r"OwnAttention.*warm_start='none'"):
-        CAHRNet(NARROW, ca_cfg=ca_cfg).load_state_dict(stock.state_dict())
-    CAHRNet(NARROW, ca_cfg=ca_cfg, warm_start='none').load_state_dict(stock.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,11 @@ def test_low_precision_outputs_stay_within_rounding_of_stock(stock, dtype, bound
     low, reference = (outputs(copy.deepcopy(network).to(dtype), X.to(dtype)).float() for network in (ours, stock))
     error_of_stock = (reference - exact).abs().max()
     assert (low - reference).abs().max() <= max(error_of_stock, bound * exact.abs().max())
+
+
+def load_checkpoint_of(network, state_dict, strict):
+    """As MMEngine's ``load_checkpoint`` does with the content of a file."""
+    load_state_dict(network, state_dict, strict)
 
 
 def load_directly(config, network, path):
@@ -195,25 +200,87 @@ def test_warm_start_none_keeps_the_attention_of_the_network(stock):
     assert all(torch.equal(after[key], value) for key, value in stock.state_dict().items())
 
 
-def test_weights_with_other_attention_are_refused_by_name(stock):
+def test_strict_loading_of_weights_that_do_not_fit_raises_torch_s_own_error(stock):
     whole = CAHRNet(NARROW).state_dict()
-    lacking = {key: value for key, value in whole.items() if not key.startswith('stage4.1.branches.3.3.ca.')}
-    for state_dict, network in (
-        (lacking, CAHRNet(NARROW)),
-        (whole, CAHRNet(NARROW, ca_stages=(2, 3))),
-        (whole, CAHRNet(NARROW, ca_cfg=dict(ca_after='norm1'))),
-        (whole, CAHRNet(NARROW, ca_stages=())),
+    lacking = {key: value for key, value in whole.items() if 'stage4.1.branches.3.3.ca.norm2.conv_h' not in key}
+    for state_dict, network, told in (
+        (lacking, CAHRNet(NARROW), r'Missing key.*stage4\.1\.branches\.3\.3\.ca\.norm2\.conv_h'),
+        (whole, CAHRNet(NARROW, ca_stages=(2, 3)), r'Unexpected key.*stage4\.0.*\.ca\.norm2'),
+        (whole, CAHRNet(NARROW, ca_cfg=dict(ca_after='norm1')), r'Missing key.*ca\.norm1'),
+        (stock.state_dict(), CAHRNet(WIDER), r'size mismatch for stage2'),
     ):
-        with pytest.raises(ValueError, match=r'stage\d\.\d.*\.ca\..*ca_stages'):
+        with pytest.raises(RuntimeError, match=rf'(?s)Error.* in loading state_dict for CAHRNet.*{told}'):
             network.load_state_dict(state_dict)
 
 
-def test_a_norm_without_affine_parameters_is_refused_and_says_so():
-    norm_cfg = dict(type='IN', affine=False)
-    stock = HRNet(NARROW, norm_cfg=norm_cfg)
-    with pytest.raises(ValueError, match=r'affine.*warm_start'):
-        CAHRNet(NARROW, norm_cfg=norm_cfg).load_state_dict(stock.state_dict())
-    CAHRNet(NARROW, norm_cfg=norm_cfg, warm_start='none').load_state_dict(stock.state_dict())
+@pytest.mark.parametrize('load', [load_checkpoint_of, nn.Module.load_state_dict])
+def test_other_loading_takes_what_fits_as_hrnet_does_and_warns_once_with_counts(stock, log, load):
+    state_dict = {key: value for key, value in stock.state_dict().items() if not key.startswith('stage3.1')}
+    ours, reference = CAHRNet(NARROW), HRNet(NARROW)
+    for network in (ours, reference):
+        load(network, state_dict, strict=False)
+    missing = [key for key in reference.state_dict() if key.startswith('stage3.1') and 'num_batches' not in key]
+    attention = [key for key in ours.state_dict() if key.startswith('stage3.1') and '.ca.' in key]
+    num_missing = len(missing) + sum('num_batches' not in key for key in attention)
+    (warning,) = [line for line in log if 'do not fit CAHRNet' in line]
+    assert f'{num_missing} keys are missing, 0 are of another shape, 0 are unexpected; the first: stage3.1' in warning
+    for key, value in reference.state_dict().items():
+        if not key.startswith('stage3.1') and 'norm2' not in key and 'bn2' not in key:
+            assert torch.equal(ours.state_dict()[key], value), key
+    assert torch.equal(
+        outputs(ours.stage2[0], [X.new_ones(1, 16, 8, 6), X.new_ones(1, 32, 4, 3)]),
+        outputs(stock.stage2[0], [X.new_ones(1, 16, 8, 6), X.new_ones(1, 32, 4, 3)]),
+    )
+
+
+def test_mmengine_loads_what_fits_of_a_wider_network(stock, log):
+    load_checkpoint_of(CAHRNet(WIDER), stock.state_dict(), strict=False)
+    (warning,) = [line for line in log if 'do not fit CAHRNet' in line]
+    assert 'of another shape' in warning
+    assert 'the first: stage2' in warning
+
+
+@pytest.mark.parametrize('part', ['stage3', 'stage4.0.branches.1', 'stage2.0.branches.0.0'])
+def test_a_part_of_the_network_starts_from_its_stock_weights_too(stock, part):
+    ours = CAHRNet(NARROW)
+    ours.load_state_dict(stock.state_dict())
+    again = CAHRNet(NARROW)
+    again.get_submodule(part).load_state_dict(stock.get_submodule(part).state_dict())
+    expected = ours.get_submodule(part).state_dict()
+    for key, value in again.get_submodule(part).state_dict().items():
+        if 'ca.' not in key or 'conv_' in key:
+            assert torch.equal(value, expected[key]), key
+
+
+def test_a_network_without_memory_is_given_stock_weights(stock):
+    with torch.device('meta'):
+        ours = CAHRNet(NARROW)
+    ours.load_state_dict(stock.state_dict(), assign=True)
+    assert torch.equal(outputs(ours), outputs(stock))
+
+
+def test_loading_calls_no_state_dict_which_hooks_may_watch(stock, monkeypatch):
+    ours, weights = CAHRNet(NARROW), stock.state_dict()
+    monkeypatch.setattr(nn.Module, 'state_dict', None)
+    ours.load_state_dict(weights)
+
+
+@pytest.mark.parametrize(
+    'kwargs, obstacle',
+    [
+        (dict(norm_cfg=dict(type='IN', affine=False)), 'no affine weight and bias'),
+        (dict(ca_cfg=dict(attention=dict(type=OwnAttention))), 'which weights gate OwnAttention is not known'),
+    ],
+)
+def test_attention_that_cannot_start_as_identity_is_missing_and_the_warning_says_why(kwargs, obstacle, log):
+    stock = HRNet(NARROW, norm_cfg=kwargs.get('norm_cfg', dict(type='BN'))).state_dict()
+    with pytest.raises(RuntimeError, match=r'(?s)Missing key.*\.ca\.norm2'):
+        CAHRNet(NARROW, **kwargs).load_state_dict(stock)
+    CAHRNet(NARROW, **kwargs).load_state_dict(stock, strict=False)
+    assert 'cannot start as identity' in log[-1]
+    assert obstacle in log[-1]
+    assert "warm_start='none'" in log[-1]
+    CAHRNet(NARROW, warm_start='none', **kwargs).load_state_dict(stock)
 
 
 def test_group_norm_starts_as_identity_too():
@@ -222,16 +289,6 @@ def test_group_norm_starts_as_identity_too():
     ours = CAHRNet(NARROW, norm_cfg=norm_cfg)
     ours.load_state_dict(stock.state_dict())
     assert torch.equal(outputs(ours), outputs(stock))
-
-
-def test_weights_with_another_norm_are_refused_and_the_way_out_works(stock):
-    """Such as ImageNet weights, which have batch norm, in a network with group norm."""
-    norm_cfg = dict(type='GN', num_groups=8)
-    with pytest.raises(ValueError, match=r'no stage2\S+gn2\.weight.*norm_cfg.*warm_start'):
-        CAHRNet(NARROW, norm_cfg=norm_cfg).load_state_dict(stock.state_dict(), strict=False)
-    network = CAHRNet(NARROW, norm_cfg=norm_cfg, warm_start='none')
-    network.load_state_dict(stock.state_dict(), strict=False)
-    assert torch.equal(network.conv1.weight, stock.conv1.weight)
 
 
 def test_an_unknown_warm_start_is_refused():
