@@ -2,6 +2,7 @@
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
@@ -14,6 +15,13 @@ class ChannelsLastHook(Hook):
     stay what they are, but for rounding.
     """
 
+    priority = 'VERY_HIGH'
+
     def before_run(self, runner: Runner) -> None:
         """Changes the model's memory format; its inputs follow in the first convolution."""
-        runner.model.to(memory_format=torch.channels_last)
+        is_wrapped = is_model_wrapper(runner.model)
+        model = runner.model.module if is_wrapped else runner.model
+        model.to(memory_format=torch.channels_last)
+        if is_wrapped:
+            # DDP lays its gradients out as the weights are when it wraps them, which MMEngine does before any hook.
+            runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
