@@ -1,9 +1,4 @@
-# CA-HRNet-W32 on COCO with distribution-aware coordinates (DARK, Zhang et al., CVPR 2020).
-_base_ = './ca_hrnet_w32_coco_256x192.py'
+# CA-HRNet-W32 on COCO with distribution-aware coordinates.
+_base_ = './hrnet_w32_coco_256x192_dark.py'
 
-codec = dict(_base_.codec, unbiased=True)
-model = dict(head=dict(decoder=codec))
-
-train_pipeline = _base_.train_pipeline
-train_pipeline[-2] = dict(type='GenerateTarget', encoder=codec)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(backbone=dict(type='CAHRNet'))

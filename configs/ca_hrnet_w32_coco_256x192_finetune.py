@@ -1,25 +1,7 @@
 # From a stock HRNet-W32 trained on COCO to CA-HRNet in a few epochs. Another checkpoint than MMPose's own:
 #   mim train mmpose configs/ca_hrnet_w32_coco_256x192_finetune.py --cfg-options load_from=my_hrnet_w32.pth
-_base_ = './ca_hrnet_w32_coco_256x192.py'
+_base_ = './hrnet_w32_coco_256x192_finetune.py'
 
-# All weights come from here, and attention starts as identity: the first step starts from the AP of the stock network.
-load_from = (
-    'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/'
-    'td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth'
-)
-model = dict(backbone=dict(init_cfg=None))
-
-# Every layer learns: attention rescales what its block adds, and the convolutions around it have to follow. What has
-# been trained goes on at a tenth of the stock rate, that of its epochs 170 to 200; attention, which has not, at the
-# rate the stock schedule started from.
-optim_wrapper = dict(
-    optimizer=dict(lr=5e-5),
-    paramwise_cfg=dict(custom_keys={'.ca.': dict(lr_mult=10.0)}),
-)
-
-# A tenth of the stock schedule, with its drops at the same fractions.
-train_cfg = dict(max_epochs=20, val_interval=2)
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
-    dict(type='MultiStepLR', begin=0, end=20, milestones=[16, 19], gamma=0.1, by_epoch=True),
-]
+# Attention starts as identity: the first step starts from the AP of the stock network. Then every layer learns, because
+# attention rescales what its block adds, and the convolutions around it have to follow.
+model = dict(backbone=dict(type='CAHRNet'))

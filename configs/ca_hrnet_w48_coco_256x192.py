@@ -1,4 +1,4 @@
 # CA-HRNet-W48 on COCO.
-_base_ = ['./ca_hrnet_w32_coco_256x192.py', './_base_/hrnet_w48.py']
+_base_ = './hrnet_w48_coco_256x192.py'
 
-model = _base_.pop('hrnet_w48')
+model = dict(backbone=dict(type='CAHRNet'))

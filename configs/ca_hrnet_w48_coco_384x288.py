@@ -1,4 +1,4 @@
 # CA-HRNet-W48 on COCO at 384x288.
-_base_ = ['./ca_hrnet_w32_coco_384x288.py', './_base_/hrnet_w48.py']
+_base_ = './hrnet_w48_coco_384x288.py'
 
-model = _base_.pop('hrnet_w48')
+model = dict(backbone=dict(type='CAHRNet'))

@@ -1,4 +1,12 @@
-# The baseline of ca_hrnet_w32_coco_256x192_dark.py.
-_base_ = './ca_hrnet_w32_coco_256x192_dark.py'
+# HRNet-W32 on COCO with distribution-aware coordinates (DARK, Zhang et al., CVPR 2020).
+_base_ = './hrnet_w32_coco_256x192.py'
 
-model = dict(backbone=dict(type='HRNet'))
+codec = dict(_base_.codec, unbiased=True)
+model = dict(head=dict(decoder=codec))
+
+train_pipeline = _base_.train_pipeline
+for transform in train_pipeline:
+    if transform['type'] == 'GenerateTarget':
+        transform['encoder'] = codec
+del transform
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

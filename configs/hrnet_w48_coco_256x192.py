@@ -1,4 +1,4 @@
-# The baseline of ca_hrnet_w48_coco_256x192.py.
-_base_ = './ca_hrnet_w48_coco_256x192.py'
+# HRNet-W48 on COCO.
+_base_ = ['./hrnet_w32_coco_256x192.py', './_base_/hrnet_w48.py']
 
-model = dict(backbone=dict(type='HRNet'))
+model = _base_.hrnet_w48

@@ -1,4 +1,4 @@
-# The baseline of ca_hrnet_w48_coco_384x288.py.
-_base_ = './ca_hrnet_w48_coco_384x288.py'
+# HRNet-W48 on COCO at 384x288.
+_base_ = ['./hrnet_w32_coco_384x288.py', './_base_/hrnet_w48.py']
 
-model = dict(backbone=dict(type='HRNet'))
+model = _base_.hrnet_w48

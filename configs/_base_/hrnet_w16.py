@@ -1,4 +1,5 @@
 # A narrow HRNet of fewer modules, from scratch: this width has no weights, and layers start as PyTorch has them.
+# Not called model, because MMEngine allows a name in one base alone.
 hrnet_w16 = dict(
     backbone=dict(
         extra=dict(

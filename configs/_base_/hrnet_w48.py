@@ -1,4 +1,4 @@
-# The width of HRNet-W48, and its ImageNet weights.
+# The width of HRNet-W48, and its ImageNet weights. Not called model, because MMEngine allows a name in one base alone.
 hrnet_w48 = dict(
     backbone=dict(
         extra=dict(

@@ -1,18 +1,4 @@
-# A narrow CA-HRNet at low resolution on Leeds Sports Pose Extended: a run of half an hour on a CPU core.
-_base_ = ['./ca_hrnet_w32_lsp_256x192.py', '../_base_/hrnet_w16.py']
+# A narrow CA-HRNet on the data and schedule of its baseline.
+_base_ = './hrnet_w16_lsp_128x96.py'
 
-codec = dict(_base_.codec, input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
-model = _base_.pop('hrnet_w16')
-model['head']['decoder'] = codec
-
-train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline
-train_pipeline[-3] = val_pipeline[-2] = dict(type='TopdownAffine', input_size=codec['input_size'])
-train_pipeline[-2] = dict(type='GenerateTarget', encoder=codec)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-
-train_cfg = dict(max_epochs=10, val_interval=2)
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=50, start_factor=0.1, by_epoch=False),
-    dict(type='MultiStepLR', begin=0, end=10, milestones=[7, 9], gamma=0.1, by_epoch=True),
-]
+model = dict(backbone=dict(type='CAHRNet'))
