@@ -12,15 +12,14 @@ setup(
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
-    # What .mim holds is links to configs/, tools/ and model-index.yml: a wheel carries the files, an editable install
-    # follows.
+    # What .mim holds is links to configs/, tools/ and model-index.yml: a wheel carries the files, for mim search and
+    # mim run; an editable install follows.
     package_data={
         'ca_hrnet_plugin': [
             '.mim/configs/**/*.py',
             '.mim/configs/metafile.yml',
             '.mim/model-index.yml',
             '.mim/tools/**/*.py',
-            '.mim/tools/*.sh',
         ]
     },
     python_requires='>=3.10,<3.14',

@@ -2,6 +2,7 @@
 
 import email
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,13 +10,17 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from random_people import make_annotations, make_detections
 
 REPOSITORY = Path(__file__).parent.parent
 
 
 def check_output(*command, **kwargs) -> str:
-    run = subprocess.run([*map(str, command)], capture_output=True, text=True, **kwargs)
+    # Not through PYTHONPATH, which may name the clone.
+    environment = {**os.environ, 'PYTHONPATH': '', 'PYTHONWARNINGS': 'ignore'}
+    run = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment, **kwargs)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
@@ -37,12 +42,12 @@ def wheel(tmp_path_factory):
     return wheel
 
 
-def test_it_carries_the_package_every_config_and_the_model_index_and_nothing_else(wheel):
+def test_it_carries_the_package_and_what_mim_looks_for_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
     package = {path.relative_to(REPOSITORY) for path in (REPOSITORY / 'ca_hrnet_plugin').rglob('*.py')}
-    configs = [*REPOSITORY.glob('configs/**/*.py'), *REPOSITORY.glob('configs/*.yml'), REPOSITORY / 'model-index.yml']
-    configs = {Path('ca_hrnet_plugin/.mim') / path.relative_to(REPOSITORY) for path in configs}
-    assert names == {path.as_posix() for path in package | configs}
+    patterns = ('configs/**/*.py', 'configs/metafile.yml', 'model-index.yml', 'tools/**/*.py')
+    for_mim = {path.relative_to(REPOSITORY) for pattern in patterns for path in REPOSITORY.glob(pattern)}
+    assert names == {path.as_posix() for path in package | {'ca_hrnet_plugin/.mim' / path for path in for_mim}}
 
 
 def test_it_requires_nothing_outright_so_that_a_deployment_keeps_its_versions(wheel):
@@ -68,9 +73,29 @@ def python(wheel, tmp_path_factory):
 
 def test_mim_search_finds_its_models(python, tmp_path):
     command = ('search', 'ca_hrnet_plugin', '--model', 'CA-HRNet', '--field', 'parameters', '--json', 'found.json')
-    check_output(python, '-W', 'ignore', '-m', 'mim', *command, cwd=tmp_path)
+    check_output(python, '-m', 'mim', *command, cwd=tmp_path)
     found = json.loads((tmp_path / 'found.json').read_text())
     assert found['parameters']['ca_hrnet_w32_coco_256x192'] > 28e6
+
+
+def test_mim_run_prints_the_table_of_two_result_files(python, tmp_path):
+    rng = np.random.default_rng(0)
+    dataset = make_annotations(10, 2, rng)
+    contents = dict(annotations=dataset)
+    contents |= dict(missed=make_detections(dataset, 9, 0, rng), found=make_detections(dataset, 0, 0, rng))
+    for name, content in contents.items():
+        (tmp_path / f'{name}.json').write_text(json.dumps(content))
+    command = ('run', 'ca_hrnet_plugin', 'benchmark_table', 'HRNet=missed.json', 'CA-HRNet=found.json')
+    options = ('--ann-file', 'annotations.json', '--resamples', '0', '--format', 'csv')
+    lines = check_output(python, '-m', 'mim', *command, *options, cwd=tmp_path).splitlines()
+    assert f'{python.parent.parent}/lib' in lines[0], "mim says whose script it runs: the wheel's"
+    ap = {name: float(value) for name, value, *_ in (line.split(',') for line in lines[-4:-2])}
+    assert ap == {'HRNet': 0, 'CA-HRNet': pytest.approx(90, abs=10)}, 'one found nobody, the other nine people of ten'
+
+
+def test_mim_run_finds_the_folders_of_modules_beside_a_tool(python, tmp_path):
+    shown = check_output(python, '-m', 'mim', 'run', 'ca_hrnet_plugin', 'benchmark_speed', '--', '--help', cwd=tmp_path)
+    assert '--variants' in shown
 
 
 def test_it_gives_poses_from_an_empty_folder(python, tmp_path):
@@ -84,4 +109,4 @@ def test_it_gives_poses_from_an_empty_folder(python, tmp_path):
         '(sample,) = inference_topdown(model, numpy.zeros((64, 48, 3), numpy.uint8))\n'
         'print(sample.pred_instances.keypoints.shape)'
     )
-    assert check_output(python, '-W', 'ignore', '-c', program, config, cwd=empty).splitlines()[-1] == '(1, 17, 2)'
+    assert check_output(python, '-c', program, config, cwd=empty).splitlines()[-1] == '(1, 17, 2)'
