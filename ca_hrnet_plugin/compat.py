@@ -15,10 +15,6 @@ import torch
 
 from .checkpoints.plain_values import MMENGINE, NUMPY
 
-# Older ones have the first elsewhere, and no telling an export from a compilation.
-is_compiling = (torch.compiler if hasattr(torch.compiler, 'is_compiling') else torch._utils).is_compiling
-is_exporting = getattr(torch.compiler, 'is_exporting', is_compiling)
-
 
 def onnx_export_options(input_name: str, any_batch: bool) -> dict:
     """Arguments of ``torch.onnx.export`` for its exporter by ``torch.export`` or, before there was one, by tracing."""

@@ -30,12 +30,9 @@ class _AttentionGraph(nn.Module):
         self.enlarge_gates = enlarge_gates
 
     def forward(self, x: Tensor) -> Tensor:
-        def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-            return F.conv2d(x, conv.weight, conv.bias)
-
         def gate(conv: nn.Conv2d, window: tuple[int, int]) -> Tensor:
-            profile = attention.act(attention.norm1(pointwise(attention.conv1, F.avg_pool2d(x, window))))
-            values = pointwise(conv, profile).sigmoid()
+            profile = attention.act(attention.norm1(attention.conv1(F.avg_pool2d(x, window))))
+            values = conv(profile).sigmoid()
             return F.interpolate(values, scale_factor=tuple(map(float, window))) if self.enlarge_gates else values
 
         attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers

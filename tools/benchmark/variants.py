@@ -48,7 +48,8 @@ class TimmForm(nn.Module):
 
 
 OTHER_FORMS = {'official form': OfficialForm, 'timm form': TimmForm}
-VARIANTS = ('HRNet', 'CA-HRNet', *OTHER_FORMS)
+LOW_MEMORY = 'CA-HRNet, low memory'
+VARIANTS = ('HRNet', 'CA-HRNet', LOW_MEMORY, *OTHER_FORMS)
 
 
 def build_pose_model(config: str, variant: str) -> nn.Module:
@@ -74,6 +75,8 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
         ca_cfg = attention.get('ca_cfg', {})
         reduction = {'reduction': ca_cfg.pop('reduction')} if 'reduction' in ca_cfg else {}
         attention['ca_cfg'] = ca_cfg | dict(attention=dict(type=OTHER_FORMS[variant], **reduction))
+    if variant == LOW_MEMORY:
+        attention['ca_cfg'] = attention.get('ca_cfg', {}) | dict(low_memory=True)
     if variant != 'HRNet':
         backbone |= dict(type='CAHRNet', **attention)
     model['backbone'] = backbone
