@@ -37,6 +37,7 @@ def test_the_command_writes_a_checked_graph_of_more_crops_than_there_are_people(
 def test_what_is_missing_is_said_in_one_line_and_nothing_is_written(tool, checkpoint, tmp_path, monkeypatch):
     for arguments, named in (
         ((CONFIG, tmp_path / 'nowhere.pth'), 'nowhere.pth'),
+        ((CONFIG, __file__), 'test_export.py cannot be read'),
         ((tmp_path / 'nowhere.py', checkpoint), 'nowhere.py'),
     ):
         code, *_ = tool('export', *arguments, '--out', tmp_path / 'model.onnx')
