@@ -3,6 +3,9 @@ import sys
 
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local
+from versions import has_torch
 
 from ca_hrnet_plugin import compat
 
@@ -48,3 +51,7 @@ def test_a_full_mmcv_is_left_alone(monkeypatch):
     before = sys.modules.get('mmcv._ext')
     with compat.mmcv_ops_stand_in():
         assert sys.modules.get('mmcv._ext') is before
+
+
+def test_mmengines_own_loaders_stay_where_torch_has_no_allow_list_for_ours():
+    assert (CheckpointLoader._schemes[''] is load_from_local) == (not has_torch('2.6'))

@@ -283,6 +283,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(write, place, tmp_path):
         load(f'{place}/broken.pth')
 
 
+@pytest.mark.filterwarnings('ignore:Detected pickle protocol')
 @pytest.mark.parametrize('save', [zipped, unzipped])
 def test_bytes_gone_wrong_at_random_load_or_are_refused_and_never_run(save, tmp_path):
     random.seed(0)
@@ -411,16 +412,26 @@ def test_another_package_loads_as_it_did_whichever_is_imported_first(order, whol
 
 def test_threads_that_load_or_allow_at_once_lose_nothing(allow_list, whole):
     before = set(allow_list.get_safe_globals())
+    second_began, first_ended = threading.Event(), threading.Event()
     logs = []
-    second = threading.Thread(target=lambda: logs.append(load(whole)['log']))
 
-    def meanwhile(storage, location):
+    def load_log(while_loading):
+        logs.append(CheckpointLoader.load_checkpoint(str(whole), map_location=while_loading)['log'])
+
+    def while_first_loads(storage, location):
         allow_list.add_safe_globals([Call])
         second.start()
-        second.join(0.5)  # in vain: it waits for its turn
+        second_began.wait(0.5)  # in vain: it waits for its turn
         return storage
 
-    logs.append(CheckpointLoader.load_checkpoint(str(whole), map_location=meanwhile)['log'])
+    def while_second_loads(storage, location):
+        second_began.set()
+        first_ended.wait(5)
+        return storage
+
+    second = threading.Thread(target=load_log, args=(while_second_loads,))
+    load_log(while_first_loads)
+    first_ended.set()
     second.join()
     assert [log.mean() for log in logs] == [2, 2]
     assert set(allow_list.get_safe_globals()) == before | {Call}
@@ -459,10 +470,3 @@ def test_a_loader_of_another_package_stays(schemes):
     assert schemes()['http://'] is loaders.load_from_http
     restore_mmengine_loaders()
     assert schemes()['https://'] is theirs
-
-
-def test_before_torch_2_6_mmengines_own_loaders_stay(schemes, monkeypatch):
-    restore_mmengine_loaders()
-    monkeypatch.setattr(loaders, 'can_allow_globals_by_name', False)
-    register_loaders()
-    assert schemes()[''] is mmengine_loaders.load_from_local
