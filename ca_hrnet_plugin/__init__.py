@@ -3,14 +3,13 @@
 from . import compat
 from .config_files import config_path
 
-compat.allow_mmengine_checkpoints()
 with compat.mmcv_ops_stand_in():
-    from .checkpoints.loaders import refuse_in_one_line
+    from .checkpoints import register_loaders, restore_mmengine_loaders
     from .checks.config import check_before_runs
     from .engine import Bfloat16OptimWrapper, ChannelsLastHook
     from .evaluation import CrowdCocoMetric
     from .models import CAHRNet, CBasicBlock, CoordAttention
-refuse_in_one_line()
+register_loaders()
 check_before_runs()
 
 __all__ = [
@@ -21,5 +20,6 @@ __all__ = [
     'CoordAttention',
     'CrowdCocoMetric',
     'config_path',
+    'restore_mmengine_loaders',
 ]
 __version__ = '0.1.0'

@@ -10,10 +10,11 @@ import sys
 import types
 from collections.abc import Iterator
 
-import mmengine
 import torch
+from mmengine.utils import digit_version
 
-from .checkpoints.plain_values import MMENGINE, NUMPY
+# Before, torch.serialization.add_safe_globals took no (stand-in, name), and before 2.5 there was none.
+can_allow_globals_by_name = digit_version(torch.__version__) >= digit_version('2.6')
 
 
 def onnx_export_options(input_name: str, any_batch: bool) -> dict:
@@ -51,15 +52,3 @@ def mmcv_ops_stand_in() -> Iterator[None]:
         yield
     finally:
         del sys.modules['mmcv._ext']
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Lets ``torch.load(weights_only=True)`` read what MMEngine writes beside the weights, and nothing else.
-
-    From torch 2.6 on that is how checkpoints are loaded unless a caller says otherwise, and it refuses the log history
-    (HistoryBuffer, NumPy arrays and scalars) of every MMEngine checkpoint. plain_values.py rebuilds those; whatever
-    else a checkpoint names is still refused, before any of it runs.
-    """
-    if mmengine.utils.digit_version(torch.__version__) < mmengine.utils.digit_version('2.6'):
-        return
-    torch.serialization.add_safe_globals([(stand_in, name) for name, stand_in in {**NUMPY, **MMENGINE}.items()])

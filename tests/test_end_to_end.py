@@ -35,7 +35,7 @@ def test_mim_trains_resumes_and_tests_a_narrow_network(data_root, mim, tmp_path)
     run = mim('train', 'mmpose', config, '--resume', '--cfg-options', *SHORT, 'train_cfg.max_epochs=2', **common)
     assert run.returncode == 0, run.stderr[-3000:]
     assert set(epochs_trained(work_dir)) == {2}, 'the first epoch is not trained again'
-    checkpoint = torch.load(work_dir / 'epoch_2.pth')
+    checkpoint = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
     assert checkpoint['meta']['epoch'] == 2
     assert checkpoint['meta']['iter'] == 2 * num_iters
     assert sum('.ca.' in key for key in checkpoint['state_dict']) > 0

@@ -53,7 +53,7 @@ def kill_at(process, moment):
 
 
 def weights(work_dir):
-    return torch.load(work_dir / 'epoch_3.pth')['state_dict']
+    return torch.load(work_dir / 'epoch_3.pth', weights_only=False)['state_dict']
 
 
 def test_a_training_killed_again_and_again_ends_with_the_weights_of_one_that_was_not(train, tmp_path):

@@ -5,6 +5,7 @@ Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[e
 """
 
 import argparse
+import pickle
 import sys
 from pathlib import Path
 from statistics import median
@@ -36,7 +37,7 @@ def main() -> None:
 
     try:
         model = load_model(args.config, args.checkpoint)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'not exported: {error}')
     try:
         crops = read_crops(model, args.batch or args.people)

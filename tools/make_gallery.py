@@ -7,6 +7,7 @@ For example
 """
 
 import argparse
+import pickle
 import sys
 
 from named_paths import by_name, named_path
@@ -74,7 +75,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         save_figure(args.draw(args), args.out)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'no picture: {error}')
     print(args.out)
 

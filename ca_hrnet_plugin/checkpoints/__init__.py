@@ -1,0 +1,3 @@
+from .loaders import register_loaders, restore_mmengine_loaders
+
+__all__ = ['register_loaders', 'restore_mmengine_loaders']

@@ -1,10 +1,11 @@
 """Turns checkpoints on disk from stock HRNet to CA-HRNet and back, and from the official CoordAtt's names to ours."""
 
+import pickle
 import re
 
 import torch
 from mmengine.config import Config
-from mmengine.runner.checkpoint import _load_checkpoint
+from mmengine.runner import CheckpointLoader
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
@@ -38,10 +39,13 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     """
     network = _network_of(config)
     try:
-        checkpoint = _load_checkpoint(source, map_location='cpu')
-    except ValueError as error:
+        checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    except pickle.UnpicklingError as error:
         raise ConversionError(str(error)) from error
-    state_dict = dict(checkpoint.get('state_dict', checkpoint))
+    state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
+        raise ConversionError(f'{source} holds no weights by name')
+    state_dict = dict(state_dict)
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
     count = DIRECTIONS[direction](network, state_dict, prefix)
     # Of the rest, what an optimizer or a log remembers is of another network.

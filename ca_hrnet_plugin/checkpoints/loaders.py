@@ -1,114 +1,208 @@
-"""Checkpoints are refused in one line where they cannot be read, or do not fit a network that has nothing else.
+"""MMEngine's checkpoint loaders, reading weights and logs and running nothing that a file names.
 
-Every way of MMPose and MMEngine to load one leads through the two functions of MMEngine that are replaced here.
+Importing the plugin registers them for every scheme of MMEngine, and so for every model of the process;
+:func:`restore_mmengine_loaders` puts MMEngine's own back. What torch allows beside tensors, and what plain_values.py
+rebuilds, is read. torch's global allow-list holds the latter during a load alone.
 """
 
-import functools
+import contextlib
+import io
 import logging
+import os
+import pickle
 import re
-import sys
+import tempfile
 import textwrap
-import zipfile
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import mmengine.runner.checkpoint as mmengine_checkpoint
+import torch
+from mmengine.dist import barrier, get_dist_info
+from mmengine.fileio import get_file_backend
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from mmpose.models import TopdownPoseEstimator
-from mmpose.models.backbones.hrnet import HRNet
-from torch import nn
+from mmengine.runner import checkpoint as mmengine_loaders
 
-from ..models import CAHRNet
+from ..compat import can_allow_globals_by_name
+from .plain_values import MMENGINE, NUMPY
 
-WAY_OUT = 'give the whole file that MMEngine or torch.save wrote, of weights and logs alone'
+STAND_INS = {**NUMPY, **MMENGINE}
 LONGEST_REASON = 240
+_loading = threading.RLock()
 
 
-def refuse_in_one_line() -> None:
-    """Makes MMEngine's loading of checkpoints raise errors that name the file or the keys, and what to do."""
-    load_checkpoint = CheckpointLoader.load_checkpoint.__func__
-    if hasattr(load_checkpoint, '__wrapped__'):
+def register_loaders() -> None:
+    """Puts these loaders in the places of MMEngine's own; one that another package registered stays.
+
+    Before torch 2.6, whose allow-list cannot name a stand-in, it does nothing.
+    """
+    if not can_allow_globals_by_name:
         return
-    CheckpointLoader.load_checkpoint = classmethod(_readable(load_checkpoint))
-    mmengine_checkpoint.load_state_dict = _fitting(mmengine_checkpoint.load_state_dict)
+    for prefix, loader in _registered():
+        ours = LOADERS.get(getattr(loader, '__name__', None))
+        if ours and (_is_ours(loader) or loader is getattr(mmengine_loaders, ours.__name__)):
+            CheckpointLoader.register_scheme(prefix, ours, force=True)
 
 
-def _readable(load_checkpoint):
-    @functools.wraps(load_checkpoint)
-    def load_readable(cls, filename: str, *args, **kwargs) -> dict:
-        try:
-            _check_sizes(filename)
-            checkpoint = load_checkpoint(cls, filename, *args, **kwargs)
-            state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-            if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
-                raise TypeError('it holds no weights by name')
-        except OSError:  # not there, or out of reach
+def restore_mmengine_loaders() -> None:
+    """Puts MMEngine's own loaders back, for all models of the process."""
+    for prefix, loader in _registered():
+        if _is_ours(loader):
+            CheckpointLoader.register_scheme(prefix, getattr(mmengine_loaders, loader.__name__), force=True)
+
+
+def _registered() -> list[tuple[str, Callable]]:
+    return list(CheckpointLoader._schemes.items())  # there is no public way to ask
+
+
+def _is_ours(loader: Callable) -> bool:
+    # Unlike the module's name, functools.wraps does not copy this, and unlike the function a reload does not change it.
+    return getattr(loader, '__globals__', None) is globals()
+
+
+def load_from_local(filename: str, map_location=None):
+    """Loads a file.
+
+    Args:
+        filename (str): Its path.
+        map_location: As of :func:`torch.load`.
+
+    Returns:
+        dict: The checkpoint, without ``meta['config']``, which MMEngine's ``Runner.resume`` would run.
+
+    Raises:
+        pickle.UnpicklingError: The file names what might run, or is damaged. Errors of storage, of memory and of the
+            device stay what they are.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} can not be found.')
+    return _read(str(path), path, map_location)
+
+
+def load_from_http(filename: str, map_location=None):
+    """Downloads a URL, unless torch.hub's cache has it, and loads it as :func:`load_from_local` does; rank 0 first."""
+    rank, _ = get_dist_info()
+    if rank > 0:
+        barrier()
+    try:
+        # As load_state_dict_from_url would, but before the allow-list is touched.
+        cached = Path(torch.hub.get_dir(), 'checkpoints', Path(urllib.parse.urlparse(filename).path).name)
+        if not cached.exists():
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(filename, str(cached), progress=os.isatty(0))
+        name = f'{filename} (kept in {cached}, delete that to fetch it again)'
+        return _read(name, filename, map_location, torch.hub.load_state_dict_from_url)
+    finally:
+        if rank == 0:  # an error, too, must let the others go on
+            barrier()
+
+
+def load_from_torchvision(filename: str, map_location=None):
+    """Loads weights of torchvision by their name, ``torchvision://resnet50``."""
+    return load_from_http(mmengine_loaders.get_torchvision_models()[_model_name(filename)], map_location)
+
+
+def load_from_openmmlab(filename: str, map_location=None):
+    """Loads weights that MMEngine or ``$MMENGINE_HOME/open_mmlab.json`` lists, ``open-mmlab://resnet50``."""
+    name = _model_name(filename)
+    current = mmengine_loaders.get_deprecated_model_names().get(name, name)
+    if current != name:
+        print_log(f'{filename} is deprecated in favor of open-mmlab://{current}', 'current', logging.WARNING)
+    place = mmengine_loaders.get_external_models()[current]
+    if place.startswith(('http://', 'https://')):
+        return load_from_http(place, map_location)
+    return load_from_local(str(Path(mmengine_loaders._get_mmengine_home(), place)), map_location)
+
+
+def load_from_mmcls(filename: str, map_location=None):
+    """Loads the backbone of a model of MMClassification by its name, ``mmcls://resnet50_8xb32_in1k``."""
+    checkpoint = load_from_http(mmengine_loaders.get_mmcls_models()[_model_name(filename)], map_location)
+    return mmengine_loaders._process_mmcls_checkpoint(checkpoint)
+
+
+def load_from_pavi(filename: str, map_location=None):
+    """Loads a model of SenseTime's pavi."""
+    from pavi import modelcloud
+
+    model = modelcloud.get(_model_name(filename))
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, model.name))
+        model.download(path)
+        return _read(filename, path, map_location)
+
+
+def load_from_ceph(filename: str, map_location=None):
+    """Loads an object of an S3 store that MMEngine's petrel backend reaches."""
+    content = get_file_backend(filename, backend_args={'backend': 'petrel'}).get(filename)
+    return _read(filename, io.BytesIO(content), map_location)
+
+
+# By the names that MMEngine's own have: it prints what follows load_from_.
+LOADERS = {
+    loader.__name__: loader
+    for loader in (
+        load_from_local,
+        load_from_http,
+        load_from_torchvision,
+        load_from_openmmlab,
+        load_from_mmcls,
+        load_from_pavi,
+        load_from_ceph,
+    )
+}
+
+
+def _model_name(url: str) -> str:
+    return url.partition('://')[2]
+
+
+def _read(name: str, source, map_location, load: Callable = torch.load):
+    """Loads a source that errors call by ``name``, and drops ``meta['config']``."""
+    try:
+        with _stand_ins_allowed():
+            checkpoint = load(source, map_location=map_location, weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a pickle can fail in any way
+        # Out of memory, a device that is not there: torch's own words are the best.
+        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):
             raise
-        except Exception as error:  # a pickle can fail in any way
-            # Without torch's own error, which advises to run what the file holds.
-            raise ValueError(f'checkpoint {filename} {_trouble(error)}: {WAY_OUT}') from None
-        if isinstance(checkpoint.get('meta'), dict):
-            # Of MMCV's time. MMEngine's resume would run it, for the GPU ids that it may name.
-            checkpoint['meta'].pop('config', None)
-        return checkpoint
-
-    return load_readable
+        raise pickle.UnpicklingError(f'checkpoint {name} {_trouble(error)}') from error
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
+        checkpoint['meta'].pop('config', None)  # of MMCV's time
+    return checkpoint
 
 
-def _check_sizes(filename: str) -> None:
-    """Refuses an archive that unpacks to more than it is; torch packs nothing."""
-    if not zipfile.is_zipfile(filename):
-        return
-    with zipfile.ZipFile(filename) as archive:
-        claimed = sum(record.file_size for record in archive.infolist())
-    if claimed > Path(filename).stat().st_size:
-        raise ValueError(f'it claims {claimed} bytes of content and has fewer')
+@contextlib.contextmanager
+def _stand_ins_allowed() -> Iterator[None]:
+    """Adds the stand-ins to torch's allow-list, in place of what others have allowed under the same names.
+
+    torch keeps a set: of two under one name, chance would decide.
+    """
+    allow_list = torch.serialization
+    with _loading:
+        replaced = [allowed for allowed in allow_list.get_safe_globals() if _name_of(allowed) in STAND_INS]
+        try:
+            # To leave the context that adds them is the public way to take some out.
+            allow_list.safe_globals(replaced).__exit__(None, None, None)
+            with allow_list.safe_globals([(stand_in, name) for name, stand_in in STAND_INS.items()]):
+                yield
+        finally:
+            allow_list.add_safe_globals(replaced)
+
+
+def _name_of(allowed: Callable | tuple[Callable, str]) -> str:
+    return allowed[1] if isinstance(allowed, tuple) else f'{allowed.__module__}.{allowed.__qualname__}'
 
 
 def _trouble(error: Exception) -> str:
     message = str(error)
     if named := re.search(r'GLOBAL (\S+)', message):
-        return f'names {named[1]}, which is neither weights nor logs and might run'
-    message = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0]
-    return f'cannot be read ({_shortened(f"{type(error).__name__}: {message}")})'
-
-
-def _fitting(load_state_dict):
-    @functools.wraps(load_state_dict)
-    def load_fitting(module: nn.Module, state_dict: dict, strict: bool = False, logger=None) -> None:
-        if strict or not _has_nothing_else(module):
-            load_state_dict(module, state_dict, strict, logger)
-            return
-        try:
-            load_state_dict(module, state_dict, True, logger)
-        except RuntimeError as error:
-            _, *troubles = filter(None, str(error).splitlines())
-            # What the network has no place for changes nothing, unless it is attention.
-            grave = [one for one in troubles if not one.startswith('unexpected key') or '.ca.' in one]
-            if not grave:
-                print_log('\n'.join(troubles), logger, logging.WARNING)
-                return
-            more = f', and {len(grave) - 1} more' if len(grave) > 1 else ''
-            raise ValueError(
-                f'these weights are not of this network: {_shortened(grave[0]).rstrip(".")}{more}; '
-                'give the config that they were trained with'
-            ) from None
-
-    return load_fitting
-
-
-def _has_nothing_else(module: nn.Module) -> bool:
-    """Whether it is a pose estimator of ours that is not about to be trained: then MMEngine has initialised it.
-
-    Stock HRNet is ours where a config that imports this plugin is tested; elsewhere it is somebody else's.
-    """
-    return (
-        isinstance(module, TopdownPoseEstimator)
-        and isinstance(module.backbone, HRNet if Path(sys.argv[0]).name == 'test.py' else CAHRNet)
-        and not module.is_init
-        and not hasattr(module, '_params_init_info')  # being initialised
-    )
-
-
-def _shortened(text: str) -> str:
-    return textwrap.shorten(text, LONGEST_REASON, placeholder=' ...')
+        return f'names {named[1]}, which might run when loaded: give a file of weights and logs alone'
+    # Of torch's advice, what went wrong.
+    reason = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0]
+    reason = textwrap.shorten(f'{type(error).__name__}: {reason}', LONGEST_REASON, placeholder=' ...').rstrip(':')
+    return f'cannot be read ({reason}): give the whole file, as torch.save wrote it'

@@ -6,9 +6,11 @@ be an array at some address, is memory of whoever wrote the pickle's choosing. U
 
 import pickle
 import re
+from collections.abc import Callable
 
 import numpy as np
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleParamScheduler
 
 # Booleans and numbers: of these alone any bits make a value.
 _PLAIN_TYPE = re.compile(r'[biufc]\d{1,2}')
@@ -71,10 +73,20 @@ def _no_bytes() -> bytes:
     return b''
 
 
-def _statistic_of_history_buffer(owner: type, name: str) -> None:
-    """Stands in for ``builtins.getattr``, which a pickled HistoryBuffer names its statistics by; they are there."""
-    if owner is not PlainHistory or name not in HistoryBuffer._statistics_methods:
-        raise pickle.UnpicklingError(f'it asks for {name!r} of {owner!r}')
+class PlainOneCycle:
+    """Stands in for MMEngine's ``OneCycleParamScheduler``, of which a checkpoint names the function that anneals."""
+
+    def __new__(cls):
+        raise pickle.UnpicklingError('it makes a scheduler')
+
+
+def _function_of(owner: type, name: str) -> Callable:
+    """Stands in for ``builtins.getattr``, by which a pickle names functions of a class."""
+    if owner is PlainHistory and name in HistoryBuffer._statistics_methods:
+        return HistoryBuffer._statistics_methods[name]
+    if owner is PlainOneCycle and name in ('_annealing_cos', '_annealing_linear'):
+        return getattr(OneCycleParamScheduler, name)
+    raise pickle.UnpicklingError(f'it asks for {name!r} of {owner!r}')
 
 
 HistoryBuffer()  # fills its table of statistics
@@ -88,5 +100,6 @@ NUMPY = {
 }
 MMENGINE = {
     f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}': PlainHistory,
-    'builtins.getattr': _statistic_of_history_buffer,
+    f'{OneCycleParamScheduler.__module__}.{OneCycleParamScheduler.__qualname__}': PlainOneCycle,
+    'builtins.getattr': _function_of,
 }

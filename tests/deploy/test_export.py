@@ -35,8 +35,10 @@ def test_the_command_writes_a_checked_graph_of_more_crops_than_there_are_people(
 
 
 def test_what_is_missing_is_said_in_one_line_and_nothing_is_written(tool, checkpoint, tmp_path, monkeypatch):
+    (tmp_path / 'text.pth').write_text('not a checkpoint')
     for arguments, named in (
         ((CONFIG, tmp_path / 'nowhere.pth'), 'nowhere.pth'),
+        ((CONFIG, tmp_path / 'text.pth'), ''),
         ((tmp_path / 'nowhere.py', checkpoint), 'nowhere.py'),
     ):
         code, *_ = tool('export', *arguments, '--out', tmp_path / 'model.onnx')
