@@ -74,7 +74,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         save_figure(args.draw(args), args.out)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f'no picture: {error}')
     print(args.out)
 

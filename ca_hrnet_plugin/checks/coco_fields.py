@@ -62,7 +62,9 @@ def read_checked(adapter: TypeAdapter, data: bytes, path: str | Path, wanted: st
     except ValidationError as error:
         errors = error.errors(include_input=False, include_url=False, include_context=False)
     if errors[0]['type'] == 'json_invalid':
-        raise InvalidFileError([f'{path} is not JSON ({errors[0]["msg"]}): give {wanted}'])
+        raise InvalidFileError(
+            [f'{path} is not JSON ({errors[0]["msg"].removeprefix("Invalid JSON: ")}): give {wanted}']
+        )
     alike = {}
     for error in errors:
         fields = tuple(key for key in error['loc'] if isinstance(key, str))

@@ -33,14 +33,20 @@ def check_config(cfg: Config, purpose: str = 'train', decode: bool = False) -> R
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         check_data(cfg, PARTS[purpose], decode, report)
         check_weights(cfg, PARTS[purpose], report)
+    for lines in (report.notes, report.troubles):
+        lines[:] = [line.replace('\n', '\\n') for line in lines]  # as a path may have
     return report
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command: 0 where nothing is wrong, 1 where something is, 2 where there is no config to look at."""
-    parser = argparse.ArgumentParser(prog='python -m ca_hrnet_plugin check', description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='python -m ca_hrnet_plugin check', description=check_config.__doc__.splitlines()[0]
+    )
     parser.add_argument('config', help="a config file of MMEngine's, or the name of one of this plugin's")
-    parser.add_argument('--for', choices=PARTS, default='train', dest='purpose', help='what is to be run; %(default)s')
+    parser.add_argument(
+        '--for', choices=PARTS, default='train', dest='purpose', help='what is to be run: %(default)s by default'
+    )
     parser.add_argument('--checkpoint', metavar='FILE', help='in the place of load_from')
     parser.add_argument('--decode', action='store_true', help='decode each image, which takes minutes on COCO')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as for mim train')

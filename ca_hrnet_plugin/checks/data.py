@@ -22,9 +22,9 @@ from rich.progress import track
 from . import Report, and_more, in_one_line
 from .coco import InvalidFileError, left_out, needed_by_oks, read_annotations, read_detections, unreached
 
-# The methods that read a data set: where all are of one of these modules, as MMPose's COCO is read, or MMDetection's.
+# The methods that read a data set: it is read as COCO is where all of them are of one of these modules.
 READING = ('load_data_list', 'parse_data_info', '_load_annotations', '_load_detection_results')
-POSE, DETECTION = BaseCocoStyleDataset.__module__, 'mmdet.datasets.coco'
+POSE, DETECTION = BaseCocoStyleDataset.__module__, 'mmdet.datasets.coco'  # which need not be installed
 
 
 class Dataset(NamedTuple):
@@ -32,17 +32,13 @@ class Dataset(NamedTuple):
 
     key: str  # of the config that has it
     config: dict
-    kind: type
-    num_keypoints: int | None  # of what MMPose reads as COCO's keypoints
+    name: str
     is_coco: bool
+    num_keypoints: int | None  # of a person, where MMPose reads it
+    ann_file: str
+    folders: dict[str, str]  # by their names in data_prefix
+    loads_unlabelled: bool  # images
     loaders: list[dict]  # the transforms that load, of what wraps it too
-
-    def path(self, path: str | None) -> str:
-        return joined_path(self.config.get('data_root'), path)
-
-    @property
-    def image_folder(self) -> str:
-        return self.path((self.config.get('data_prefix') or {}).get('img'))
 
 
 def check_data(cfg: Config, parts: Iterable[str], decode: bool, report: Report) -> None:
@@ -58,150 +54,159 @@ def check_data(cfg: Config, parts: Iterable[str], decode: bool, report: Report) 
         ImportError: pydantic is not installed, and there are annotations.
     """
     there, files = {}, defaultdict(lambda: ([], []))  # of each annotation file the data sets and the metrics
-    for key in (
-        f'{part}_dataloader' for part in parts if cfg.get(f'{part}_cfg') is not None
-    ):  # as MMEngine builds them
-        datasets = list(_datasets(cfg.get(key), key, report))
-        for dataset in datasets:
-            config, file = dataset.config, dataset.path(dataset.config.get('ann_file'))
-            roles = [('annotations', file)] if config.get('ann_file') else []
-            roles += [('detections', config['bbox_file'])] if config.get('bbox_file') else []
-            found = [_look_for(path, f'{role} of {key}', [config], there, report) for role, path in roles]
-            for prefix in (config.get('data_prefix') or {}).values():
-                _look_for(dataset.path(prefix), f'images of {key}', [config, *dataset.loaders], there, report)
-            if not dataset.is_coco:
-                report.notes.append(f'{key}: {dataset.kind.__name__} is not read as COCO is: its files are not opened')
-            elif found and all(found):
-                files[file][0].append(dataset)
-        for metric, kind in _metrics(cfg.get(key := key.replace('dataloader', 'evaluator')), key, report):
-            alone = datasets[0] if len(datasets) == 1 and datasets[0].num_keypoints else None
-            file = metric.get('ann_file') or (alone and alone.path(alone.config.get('ann_file')))
-            found = file and _look_for(file, f'annotations of {key}', [metric], there, report)
+    for part in parts:
+        if cfg.get(f'{part}_cfg') is None:  # then MMEngine builds no loader
+            continue
+        datasets = list(_datasets(cfg.get(f'{part}_dataloader'), f'{part}_dataloader', report))
+        for one in datasets:
+            roles = dict(annotations=one.ann_file, detections=one.config.get('bbox_file'))
+            needed = [(str(path), f'{role} of {one.key}') for role, path in roles.items() if path]
+            found = [_look_for(path, role, [one.config], there, report) for path, role in needed]
+            for folder in one.folders.values():
+                _look_for(folder, f'images of {one.key}', [one.config, *one.loaders], there, report)
+            if not one.is_coco:
+                report.notes.append(f'{one.key}: {one.name} is not read as COCO is: its files are not opened')
+            elif one.ann_file and all(found):
+                files[one.ann_file][0].append(one)
+        alone = datasets[0] if len(datasets) == 1 and datasets[0].num_keypoints else None
+        for metric, is_coco in _metrics(cfg.get(f'{part}_evaluator'), f'{part}_evaluator', report):
+            path = metric.get('ann_file') or (alone and alone.ann_file)
+            found = path and _look_for(str(path), f'annotations of {part}_evaluator', [metric], there, report)
             # Keypoints that a converter makes are counted by nobody here.
-            unread = any(metric.get(name) for name in ('format_only', 'gt_converter', 'pred_converter'))
-            if found and issubclass(kind, CocoMetric) and not unread:
-                files[file][1].append((key, metric, alone and alone.num_keypoints))
-    for file, (datasets, metrics) in files.items():
+            if found and is_coco and not any(map(metric.get, ('format_only', 'gt_converter', 'pred_converter'))):
+                files[str(path)][1].append((f'{part}_evaluator', metric, alone and alone.num_keypoints))
+    for path, (datasets, metrics) in files.items():
         try:
-            content = _read(file, datasets, metrics, report)
-            for dataset in datasets:
-                image_ids = _used_images(dataset, content, file, report)
-                if there.get(dataset.image_folder):
-                    _check_images(dataset, content, image_ids, file, decode, report)
+            content = _read(path, datasets, metrics, report)
+            for one in datasets:
+                image_ids = _image_ids(one, content, path, report)
+                if _look_for(one.folders['img'], '', [one.config, *one.loaders], there, report):
+                    _check_images(one, content, image_ids, path, decode, report)
         except InvalidFileError as error:
             report.troubles += error.troubles
         except OSError as error:
             report.troubles.append(f'{error.filename} cannot be read ({error.strerror}): give a file')
 
 
-def find_class(registry: Registry, config: dict) -> type:
-    """The class that a config's type names, in the registry of its scope or of the current one.
-
-    Raises:
-        KeyError: There is none.
-    """
+def _class(registry: Registry, config: dict) -> type:
+    """The class of a config's type, in the registry of its scope or of the current one."""
     kind = config.get('type')
     if isinstance(kind, str):
         with registry.switch_scope_and_registry(config.get('_scope_')) as scoped:
             kind = scoped.get(kind)
         if kind is None:
-            raise KeyError(f'{config["type"]} is not in the registry {scoped.name}: import its module (custom_imports)')
+            raise KeyError(f'it is not in the registry {scoped.name}: import its module (custom_imports)')
     return kind if isinstance(kind, type) else object
 
 
-def joined_path(root: str | None, path: str | None) -> str:
-    """Joins as MMEngine's BaseDataset does."""
+def _datasets(node, key: str, report: Report, transforms: Iterable[dict] = ()) -> Iterator[Dataset]:
+    for one in node if isinstance(node, list | tuple) else [node]:
+        if isinstance(one, dict):
+            pipeline = one.get('pipeline')
+            of_all = [*transforms, *(pipeline if isinstance(pipeline, list | tuple) else ())]
+            if inner := one.get('dataset') or one.get('datasets'):
+                yield from _datasets(inner, key, report, of_all)
+                continue
+            try:
+                yield _dataset(one, key, of_all)
+            except Exception as error:  # of whoever's module or metainfo it is
+                report.troubles.append(f'data set {one.get("type")} of {key} cannot be built: {in_one_line(error)}')
+
+
+def _dataset(config: dict, key: str, transforms: list[dict]) -> Dataset:
+    kind = _class(DATASETS, config)
+    read_by = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
+    num_keypoints = kind._load_metainfo(config.get('metainfo'))['num_keypoints'] if read_by == {POSE} else None
+    root, ann_file = config.get('data_root'), config.get('ann_file')
+    prefixes = {'img': '', **(config.get('data_prefix') or {})}
+    filters = num_keypoints or dict(config.get('filter_cfg') or {}).get('filter_empty_gt')
+    return Dataset(
+        key,
+        config,
+        kind.__name__,
+        read_by in ({POSE}, {DETECTION}),
+        num_keypoints,
+        _joined(root, ann_file) if ann_file else '',
+        {name: _joined(root, prefix) for name, prefix in prefixes.items()},
+        bool(config.get('test_mode') or not filters),
+        [one for one in transforms if isinstance(one, dict) and _name(one.get('type')).startswith('Load')],
+    )
+
+
+def _name(kind) -> str:
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
+def _joined(root: str | None, path: str) -> str:
+    """As MMEngine's BaseDataset joins them."""
     root, path = str(root or ''), str(path or '')
     return path if not root or '://' in path or Path(path).is_absolute() else f'{root.rstrip("/")}/{path}'
 
 
-def _datasets(node, key: str, report: Report, transforms: Iterable = ()) -> Iterator[Dataset]:
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from _datasets(item, key, report, transforms)
-    if not isinstance(node, dict):
-        return
-    transforms = [*transforms, *(one for one in node.get('pipeline') or [] if isinstance(one, dict))]
-    if inner := node.get('dataset') or node.get('datasets'):
-        yield from _datasets(inner, key, report, transforms)
-        return
-    try:
-        kind = find_class(DATASETS, node)
-        read_by = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
-        is_pose = read_by == {POSE}
-        num_keypoints = kind._load_metainfo(node.get('metainfo'))['num_keypoints'] if is_pose else None
-    except Exception as error:  # of whoever's module or metainfo it is
-        report.troubles.append(f'data set {node.get("type")} of {key} cannot be built: {in_one_line(error)}')
-        return
-    names = [getattr(one.get('type'), '__name__', str(one.get('type'))).rpartition('.')[2] for one in transforms]
-    loaders = [one for one, name in zip(transforms, names, strict=True) if name.startswith('Load')]
-    yield Dataset(key, node, kind, num_keypoints, is_pose or read_by == {DETECTION}, loaders)
+def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, bool]]:
+    """Yields the configs of an evaluator's metrics, and whether each is MMPose's of COCO."""
+    node = node['metrics'] if isinstance(node, dict) and 'metrics' in node else node
+    for one in node if isinstance(node, list | tuple) else [node]:
+        if isinstance(one, dict):
+            try:
+                yield one, issubclass(_class(METRICS, one), CocoMetric)
+            except Exception as error:  # of whoever's module it is
+                report.troubles.append(f'metric {one.get("type")} of {key} cannot be built: {in_one_line(error)}')
 
 
-def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, type]]:
-    if isinstance(node, dict) and 'metrics' in node:
-        node = node['metrics']
-    for metric in node if isinstance(node, list | tuple) else [node] if isinstance(node, dict) else []:
-        try:
-            yield metric, find_class(METRICS, metric)
-        except Exception as error:  # of whoever's module it is
-            report.troubles.append(f'metric {metric.get("type")} of {key} cannot be built: {in_one_line(error)}')
-
-
-def _look_for(path: str, role: str, readers: list[dict], there: dict[str, bool], report: Report) -> bool:
-    """Whether it is there, for whoever reads it from the local disk; told once."""
-    if path not in there:
-        backends = [reader.get(name) for reader in readers for name in ('backend_args', 'file_client_args')]
-        is_remote = any(backend and backend.get('backend') not in ('local', 'disk') for backend in backends)
-        trouble = None
-        if is_remote or '://' in path:
+def _look_for(path: str, role: str, readers: list[dict], there: dict, report: Report) -> bool:
+    """Whether it is there, for those who read it from the local disk; told once."""
+    backends = [reader.get(name) for reader in readers for name in ('backend_args', 'file_client_args')]
+    names = [backend.get('backend') for backend in backends if isinstance(backend, dict)]
+    is_remote = '://' in path or not {*names} <= {'local', 'disk'}
+    if (path, is_remote) not in there:
+        trouble = None if is_remote else _trouble(path)
+        there[path, is_remote] = not is_remote and not trouble
+        if is_remote:
             report.notes.append(f'{path} ({role}) is behind a remote backend: skipped')
-        elif trouble := _trouble(path):
+        elif trouble:
             report.troubles.append(
                 f'{path} ({role}) {trouble}, from {Path.cwd()}: put the data there, or override the path with '
                 "--cfg-options; this plugin's configs take CA_HRNET_DATA, the folder that holds coco and so on"
             )
-        there[path] = not (is_remote or '://' in path or trouble)
-    return there[path]
+    return there[path, is_remote]
 
 
-def _read(file: str, datasets: list[Dataset], metrics: list[tuple], report: Report) -> dict:
+def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int]], report: Report) -> dict:
     needed, of_annotations = {'images'}, set()
-    for dataset in datasets:
-        needed.add('annotations' if dataset.num_keypoints and not dataset.config.get('bbox_file') else 'categories')
-        of_annotations |= set() if dataset.num_keypoints else {'bbox', 'area'}
+    for one in datasets:
+        needed.add('annotations' if one.num_keypoints and not one.config.get('bbox_file') else 'categories')
+        of_annotations |= set() if one.num_keypoints else {'bbox', 'area'}
     for _, metric, _ in metrics:
         needed |= {'annotations', 'categories'}
         of_annotations |= needed_by_oks(metric.get('use_area', True), metric.get('iou_type'))
-    numbers = [dataset.num_keypoints for dataset in datasets] + [number for _, _, number in metrics]
-    of_images = {'file_name', 'width', 'height'} if datasets else ()
-    content = read_annotations(file, max(filter(None, numbers), default=None), needed, of_images, of_annotations)
-    report.notes.append(f'{file}: {len(content["images"])} images, {len(content["annotations"])} annotations')
-    for key, _, _ in metrics:
-        if reasons := unreached(content):
-            report.notes.append(f'{key}: {file}: left out are {_listed(reasons)}')
+    numbers = [one.num_keypoints for one in datasets] + [number for _, _, number in metrics]
+    of_images = ('file_name', 'width', 'height') if datasets else ()
+    content = read_annotations(path, max(filter(None, numbers), default=None), needed, of_images, of_annotations)
+    report.notes.append(f'{path}: {len(content["images"])} images, {len(content["annotations"])} annotations')
+    if metrics and (reasons := unreached(content)):
+        report.notes.append(f'{metrics[0][0]}: {path}: left out are {_listed(reasons)}')
     return content
 
 
-def _used_images(dataset: Dataset, content: dict, file: str, report: Report) -> Collection[int]:
+def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Collection[int]:
     """The ids of the images that will be loaded; tells what is left out."""
-    config, is_pose = dataset.config, dataset.num_keypoints
-    if not is_pose or config.get('data_mode', 'topdown') != 'topdown':
-        leaves_out = is_pose or (config.get('filter_cfg') or {}).get('filter_empty_gt')
-        if config.get('test_mode') or not leaves_out:
+    if not dataset.num_keypoints or dataset.config.get('data_mode', 'topdown') != 'topdown':
+        if dataset.loads_unlabelled:
             return {image['id'] for image in content['images']}
         return {annotation['image_id'] for annotation in content['annotations']}
-    if config.get('bbox_file'):
-        what, name, detections = 'detections', config['bbox_file'], read_detections(config['bbox_file'], content, file)
+    what, source = 'annotations', path
+    if dataset.config.get('bbox_file'):
+        what, source = 'detections', dataset.config['bbox_file']
+        detections = read_detections(source, content, path)
         used = [one for one in detections if one['category_id'] == 1]  # MMPose looks at people alone
         reasons = +Counter({'of other categories than 1': len(detections) - len(used)})
     else:
-        what, name, (reasons, used) = 'annotations', file, left_out(content)
+        reasons, used = left_out(content)
     left = f'; left out are {_listed(reasons)}' if reasons else ''
     if not used:
-        trouble = f'{name} ({dataset.key}) holds no instance to work on{left}'
-        raise InvalidFileError([f'{trouble}: give {what} of people'])
-    report.notes.append(f'{dataset.key}: {len(used)} {what} of {name} are used{left}')
+        raise InvalidFileError([f'{source} ({dataset.key}) holds no instance to work on{left}: give {what} of people'])
+    report.notes.append(f'{dataset.key}: {len(used)} {what} of {source} are used{left}')
     return {one['image_id'] for one in used}
 
 
@@ -210,20 +215,19 @@ def _listed(reasons: Counter) -> str:
 
 
 def _check_images(
-    dataset: Dataset, content: dict, image_ids: Collection[int], file: str, decode: bool, report: Report
+    dataset: Dataset, content: dict, image_ids: Collection[int], path: str, decode: bool, report: Report
 ) -> None:
-    folder = dataset.image_folder
-    images = {one['id']: joined_path(folder, one['file_name']) for one in content['images'] if one['id'] in image_ids}
-    troubles = {image_id: _trouble(path, is_image=True) for image_id, path in images.items()}
+    folder = dataset.folders['img']
+    files = {one['id']: _joined(folder, one['file_name']) for one in content['images'] if one['id'] in image_ids}
+    troubles = {image_id: _trouble(file, is_image=True) for image_id, file in files.items()}
     if decode:
         readable = [image_id for image_id, trouble in troubles.items() if not trouble]
-        for image_id, is_decoded in zip(readable, _decoded([images[one] for one in readable]), strict=True):
-            troubles[image_id] = None if is_decoded else 'cannot be decoded'
+        troubles.update(zip(readable, _decoding_troubles([files[one] for one in readable]), strict=True))
     for trouble in dict.fromkeys(filter(None, troubles.values())):
-        image_id, *rest = [one for one, its_trouble in troubles.items() if its_trouble == trouble]
-        way_out = f'put {images[image_id]} there whole, or take the image out of the annotations'
-        report.troubles.append(f'image {image_id} of {file} {trouble}{and_more(rest)}: {way_out}')
-    num_well = sum(trouble is None for trouble in troubles.values())
+        image_id, *rest = [one for one in troubles if troubles[one] == trouble]
+        way_out = f'put {files[image_id]} there whole, or take the image out of the annotations'
+        report.troubles.append(f'image {image_id} of {path} {trouble}{and_more(rest)}: {way_out}')
+    num_well = list(troubles.values()).count(None)
     report.notes.append(f'{dataset.key}: {num_well} images of {folder} are {"decoded" if decode else "there"}')
 
 
@@ -234,22 +238,20 @@ def _trouble(path: str, is_image: bool = False) -> str | None:
         return 'is missing'
     except (OSError, ValueError) as error:
         return f'cannot be read ({getattr(error, "strerror", error)})'
-    if is_image and not (stat.S_ISREG(status.st_mode) and status.st_size):
-        return 'is empty' if stat.S_ISREG(status.st_mode) else 'is no file'
-    return None
+    if not stat.S_ISREG(status.st_mode) and (is_image or not stat.S_ISDIR(status.st_mode)):
+        return 'is no file'
+    return 'is empty' if is_image and not status.st_size else None
 
 
-def _decoded(files: list[str]) -> Iterator[bool]:
-    """Yields whether each can be decoded, as the transforms that load decode it."""
-
-    def decode(file: str) -> bool:
+def _decoding_troubles(files: list[str]) -> Iterator[str | None]:
+    def trouble(file: str) -> str | None:
         try:
-            return mmcv.imread(file) is not None
+            return None if mmcv.imread(file) is not None else 'cannot be decoded'
         except Exception:  # OpenCV has no error of its own for this
-            return False
+            return 'cannot be decoded'
 
     pool = ThreadPoolExecutor()
     try:
-        yield from track(pool.map(decode, files), 'decoding images', len(files), console=Console(stderr=True))
+        yield from track(pool.map(trouble, files), 'decoding images', len(files), console=Console(stderr=True))
     finally:
         pool.shutdown(cancel_futures=True)

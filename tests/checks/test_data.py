@@ -54,6 +54,8 @@ def test_each_missing_folder_of_images_is_told_in_one_line(config, coco):
     train, val = troubles(config)
     assert 'train2017/ (images of train_dataloader) is missing' in train
     assert 'val2017/ (images of val_dataloader) is missing' in val
+    config.train_dataloader.dataset.data_prefix.img = 'two\nlines'
+    assert 'two\\nlines' in troubles(config)[0]
 
 
 def test_no_validation_needs_no_validation_data(config, coco):
@@ -108,7 +110,7 @@ def test_what_is_not_json_is_told_by_name(config, coco, content):
         assert f'{coco / name} is not JSON' in line
 
 
-def test_a_folder_or_a_loop_in_the_place_of_a_file_is_told_by_name(config, coco):
+def test_a_folder_a_loop_or_a_pipe_in_the_place_of_a_file_is_told_by_name(config, coco):
     path = coco / ANNOTATIONS.format('train')
     path.unlink()
     path.mkdir()
@@ -116,6 +118,9 @@ def test_a_folder_or_a_loop_in_the_place_of_a_file_is_told_by_name(config, coco)
     path.rmdir()
     path.symlink_to(path)
     assert f'{path} (annotations of train_dataloader) cannot be read (Too many levels' in troubles(config)[0]
+    path.unlink()
+    os.mkfifo(path)
+    assert f'{path} (annotations of train_dataloader) is no file' in troubles(config)[0]
 
 
 @pytest.mark.parametrize(
