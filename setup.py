@@ -26,6 +26,7 @@ setup(
     # Nothing outright: the plugin goes beside an MMPose that is there, and changes no version of it.
     extras_require={
         'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
+        'check': ['pydantic>=2.8'],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
     },
     zip_safe=False,

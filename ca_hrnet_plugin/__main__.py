@@ -1,4 +1,7 @@
-"""Prints the path of a config, as in ``mim train mmpose $(python -m ca_hrnet_plugin ca_hrnet_w32_coco_256x192)``."""
+"""Prints the path of a config, as in ``mim train mmpose $(python -m ca_hrnet_plugin ca_hrnet_w32_coco_256x192)``.
+
+``python -m ca_hrnet_plugin check CONFIG`` looks at a config's data and checkpoints before a run (``check --help``).
+"""
 
 import argparse
 import sys
@@ -8,6 +11,10 @@ from .config_files import config_names, config_path
 
 def main() -> None:
     """Runs the command."""
+    if sys.argv[1:2] == ['check']:
+        from .checks.config import main as check
+
+        sys.exit(check(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog='python -m ca_hrnet_plugin', description=__doc__)
     parser.add_argument('config', nargs='?', help='name of a config; without it, all names are listed')
     name = parser.parse_args().config

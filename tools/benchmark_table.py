@@ -71,7 +71,7 @@ def main() -> None:
                     if configs[result.name]:
                         result.figures |= measure_complexity(configs[result.name])
             rows = compare(results, args.resamples, progress=True)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f'no table: {error}')
     for result in results:
         print(f'{result.name}: {result.origin}', file=sys.stderr)

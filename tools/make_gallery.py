@@ -75,7 +75,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         save_figure(args.draw(args), args.out)
-    except (ValueError, OSError, pickle.UnpicklingError) as error:
+    except (ValueError, OSError, ImportError, pickle.UnpicklingError) as error:
         sys.exit(f'no picture: {error}')
     print(args.out)
 

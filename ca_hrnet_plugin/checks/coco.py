@@ -6,15 +6,24 @@ near every detection, people without a box are left out of training.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from numbers import Integral, Real
+from collections.abc import Collection, Sequence
+from numbers import Real
 from pathlib import Path
-from reprlib import repr as short
 
 import numpy as np
 
+from . import and_more
+
 # In pixels, or square pixels. Larger numbers are nobody's, and overflow in COCOeval.
 LARGEST = 1e9
+
+
+class InvalidFileError(ValueError):
+    """A file does not hold what it should: its ``troubles`` are a line each, and its message is the first."""
+
+    def __init__(self, troubles: list[str]):
+        super().__init__(troubles[0])
+        self.troubles = troubles
 
 
 def read_json(path: str | Path, wanted: str):
@@ -40,125 +49,69 @@ def read_annotations(
 
     Args:
         path (str | Path): The file.
-        num_keypoints (int, optional): How many keypoints each person has; any number by default.
+        num_keypoints (int, optional): How many keypoints each person has; by default they are not read.
         needed (Collection[str]): Which lists the file must have; the others of the three may be missing.
         of_images (Collection[str]): What each image must have besides its id.
         of_annotations (Collection[str]): What each annotation must have besides its ids. The rest may be missing, but
             not wrong.
 
     Raises:
-        ValueError: It does not; the message names the file and the first id.
+        InvalidFileError: They do not; each line names the file and the first id.
+        ImportError: pydantic is not installed.
     """
-    content = read_json(path, 'COCO annotations')
-    lacking = set(needed) - set(content if isinstance(content, dict) else ())
-    if lacking or not isinstance(content, dict):
-        raise ValueError(f'{path} holds no COCO annotations (no {", ".join(sorted(lacking))})')
+    fields = _coco_fields()
+    adapter = fields.annotations_adapter(num_keypoints, needed, of_images, of_annotations)
+    wanted = f'COCO annotations{"" if num_keypoints is None else f" of {num_keypoints} keypoints"}, in pixels'
+    content = fields.read_checked(adapter, Path(path).read_bytes(), path, wanted)
+    troubles = []
     for part in ('images', 'annotations', 'categories'):
-        _check_ids(content.setdefault(part, []), part, path)
-    for image in content['images']:
-        for key in of_images:
-            if not _is_image_field(key, image.get(key)):
-                raise ValueError(f'image {image["id"]} of {path} has {key} {short(image.get(key))}')
-    for annotation in content['annotations']:
-        trouble = _trouble_with_ids(annotation) or annotation_trouble(annotation, num_keypoints, of_annotations)
-        if trouble:
-            raise ValueError(f'annotation {annotation["id"]} of {path} {trouble}')
+        counts = Counter(record['id'] for record in content.setdefault(part, []))
+        twice = [key for key, count in counts.items() if count > 1]
+        if twice:
+            trouble = f'{path}: {part} has id {twice[0]} twice{and_more(twice[1:])}'
+            troubles.append(f'{trouble}: COCO takes the last for both, so give each its own')
+    if troubles:
+        raise InvalidFileError(troubles)
     return content
 
 
-def annotation_trouble(
-    annotation: Mapping, num_keypoints: int | None = None, needed: Collection[str] = ()
-) -> str | None:
-    """Says what is wrong in an annotation, ids apart; None where nothing is.
+def read_detections(
+    source: str | Path | Sequence[dict], content: dict, ann_file: str | Path, num_keypoints: int | None = None
+) -> list[dict]:
+    """A COCO result of the images of its annotations.
 
     Args:
-        annotation (Mapping): Of COCO.
-        num_keypoints (int, optional): How many keypoints it has; any number by default.
-        needed (Collection[str]): What must not be missing.
-    """
-    if 'keypoints' in annotation or 'keypoints' in needed:
-        keypoints = annotation.get('keypoints', [])
-        if not isinstance(keypoints, list | tuple) or len(keypoints) % 3:
-            return f'has keypoints {short(keypoints)}: give x, y and v of each'
-        if not are_numbers(keypoints):
-            faulty = next(value for value in keypoints if not is_number(value))
-            return f'has {short(faulty)} among its keypoints: give x, y and v of each, in pixels'
-        if num_keypoints is not None and len(keypoints) != 3 * num_keypoints:
-            return (
-                f'has {len(keypoints) // 3} keypoints, for {num_keypoints} sigmas: '
-                'give keypoint annotations, and the sigmas of their data set'
-            )
-    if 'bbox' in annotation or 'bbox' in needed:
-        bbox = annotation.get('bbox')
-        if not is_box(bbox):
-            return f'has bbox {short(bbox)}: give left, top, width and height in pixels'
-    for key in ('area', 'num_keypoints'):
-        if key not in annotation and key in needed:
-            return f'has no {key}' + (': give use_area=False' if key == 'area' else '')
-        if key in annotation and not is_number(annotation[key]):
-            return f'has {key} {short(annotation[key])}'
-    if annotation.get('iscrowd', 0) not in (0, 1):
-        return f'has iscrowd {short(annotation["iscrowd"])}: give 0 or 1'
-    return None
-
-
-def check_detections(
-    detections, name: str | Path, content: dict, ann_file: str | Path, num_keypoints: int | None = None
-) -> None:
-    """Checks a COCO result file against its annotations.
-
-    Args:
-        detections: What is in the file.
-        name (str | Path): The file.
+        source (str | Path | Sequence[dict]): The file, or what is in it.
         content (dict): The annotations.
         ann_file (str | Path): Their file.
         num_keypoints (int, optional): How many keypoints each detection has; boxes alone by default.
 
     Raises:
-        ValueError: It is no such result, or of other images or keypoints.
+        InvalidFileError: It is no such result, or of other images or keypoints.
+        ImportError: pydantic is not installed.
     """
-    kind = 'COCO person detections' if num_keypoints is None else 'a COCO keypoint result'
-    wanted = 'bbox' if num_keypoints is None else 'keypoints'
-    if not isinstance(detections, list) or not detections:
-        raise ValueError(f'{name} holds no detections: give {kind}, a list of dicts')
-    image_ids = {image['id'] for image in content['images']}
-    with_boxes = isinstance(detections[0], dict) and 'bbox' in detections[0]
-    for index, detection in enumerate(detections):
-        lacking = {'image_id', 'category_id', wanted, 'score'} - set(detection if isinstance(detection, dict) else ())
-        if lacking:
-            raise ValueError(f'{name} is not {kind}: a detection has no {", ".join(sorted(lacking))}')
-        trouble = _trouble_with_ids(detection)
-        if trouble:
-            raise ValueError(f'detection {index} of {name} {trouble}')
-        if detection['image_id'] not in image_ids:
-            raise ValueError(
-                f'{name} is of another data set: its image {detection["image_id"]} is not in {ann_file}; '
-                'give the annotation file that it was made with'
-            )
-        where = f'detection {index} of {name}, in image {detection["image_id"]},'
-        if not is_number(detection['score']):
-            raise ValueError(f'{where} has score {short(detection["score"])}')
-        if with_boxes and not is_box(detection.get('bbox')):
-            raise ValueError(f'{where} has bbox {short(detection.get("bbox"))}: give left, top, width and height')
-        if num_keypoints is not None:
-            keypoints = detection['keypoints']
-            if not isinstance(keypoints, list | tuple) or not are_numbers(keypoints):
-                raise ValueError(f'{where} has keypoints {short(keypoints)}: give x, y and score of each')
-            if len(keypoints) != 3 * num_keypoints:
-                raise ValueError(
-                    f'{name} has a detection of {len(keypoints) // 3} keypoints, and {ann_file} {num_keypoints}: '
-                    'give the annotation file that it was made with'
-                )
+    fields = _coco_fields()
+    wanted = 'COCO person detections' if num_keypoints is None else f'a COCO result of {num_keypoints} keypoints'
+    if isinstance(source, str | Path):
+        path, data = source, Path(source).read_bytes()
+    else:
+        path, data = 'results', json.dumps(list(source), default=lambda number: number.item()).encode()
+    detections = fields.read_checked(fields.detections_adapter(num_keypoints), data, path, wanted)
+    listed = {image['id'] for image in content['images']}
+    strange = [one['image_id'] for one in detections if one['image_id'] not in listed]
+    boxless = [index for index, one in enumerate(detections) if 'bbox' not in one]
+    if strange:
+        trouble = f'{path} is of another data set: its image {strange[0]} is not in {ann_file}{and_more(strange[1:])}'
+        raise InvalidFileError([f'{trouble}; give the annotation file that it was made with'])
+    if boxless and 'bbox' in detections[0]:  # by which xtcocotools takes all of them for boxes
+        raise InvalidFileError([f'detection number {boxless[0]} of {path} has no bbox: give one to all or to none'])
+    return detections
 
 
 def needed_by_oks(use_area: bool, iou_type: str) -> set[str]:
     """What COCOeval needs of each annotation, with CocoMetric's arguments."""
-    needed = {'keypoints', 'bbox'}
-    if use_area:
-        needed.add('area')
-    if iou_type == 'keypoints_crowd':
-        needed.add('num_keypoints')
-    return needed
+    needed = dict(area=use_area, num_keypoints=iou_type == 'keypoints_crowd')
+    return {'keypoints', 'bbox'} | {name for name, is_needed in needed.items() if is_needed}
 
 
 def left_out(content: dict) -> tuple[Counter, list[dict]]:
@@ -193,12 +146,12 @@ def left_out(content: dict) -> tuple[Counter, list[dict]]:
 
 def unreached(content: dict) -> Counter:
     """How many annotations COCOeval leaves out, being of images or categories that are not listed."""
-    listed = {part: {record['id'] for record in content[part]} for part in ('images', 'categories')}
+    images, categories = ({record['id'] for record in content[part]} for part in ('images', 'categories'))
     reasons = Counter()
     for annotation in content['annotations']:
-        if annotation['image_id'] not in listed['images']:
+        if annotation['image_id'] not in images:
             reasons['of images that are not listed'] += 1
-        elif annotation['category_id'] not in listed['categories']:
+        elif annotation['category_id'] not in categories:
             reasons['of categories that are not listed'] += 1
     return reasons
 
@@ -208,46 +161,13 @@ def is_number(value) -> bool:
     return isinstance(value, Real) and -LARGEST <= value <= LARGEST
 
 
-def are_numbers(values: Iterable) -> bool:
-    """Whether each of them is such a number."""
+def _coco_fields():
     try:
-        return all(-LARGEST <= value <= LARGEST for value in values)
-    except TypeError:
-        return False
-
-
-def is_box(value) -> bool:
-    """Whether it is left, top, width and height; MMPose's detections may have more behind."""
-    return isinstance(value, list | tuple) and len(value) == 4 and are_numbers(value)
-
-
-def _check_ids(records, part: str, path: str | Path) -> None:
-    seen = set()
-    if not isinstance(records, list):
-        raise ValueError(f'{path}: {part} is {short(records)}, and no list')
-    for record in records:
-        if not isinstance(record, dict) or not _is_id(record.get('id')):
-            raise ValueError(f'{path}: {part} has {short(record)}, which has no id, a whole number from 0')
-        if record['id'] in seen:
-            raise ValueError(f'{path}: {part} has id {record["id"]} twice: COCO would take the last for both')
-        seen.add(record['id'])
-
-
-def _trouble_with_ids(record: Mapping) -> str | None:
-    for key in ('image_id', 'category_id'):
-        if not _is_id(record.get(key)):
-            return f'has {key} {short(record.get(key))}: give an id, a whole number from 0'
-    return None
-
-
-def _is_image_field(key: str, value) -> bool:
-    if key == 'file_name':
-        return isinstance(value, str) and value != '' and value.isprintable()
-    return is_number(value) and value > 0
-
-
-def _is_id(value) -> bool:
-    return isinstance(value, Integral) and 0 <= value < 2**63
+        from . import coco_fields
+    except ImportError as error:
+        extra = "COCO files are checked with pydantic, an extra of this plugin: pip install 'pydantic>=2.8'"
+        raise ImportError(f'{extra} ({error})') from error
+    return coco_fields
 
 
 def _any_placed(keypoints: list) -> bool:

@@ -1,197 +1,257 @@
-"""Reads the annotations and detections of a run before it begins, and looks for the images that it will load.
+"""The data of a run, looked at before it begins: files, annotations, detections and images.
 
-Of MMPose's data sets those that are read as COCO's are looked into. What MMPose leaves out without a word is counted.
+What MMPose reads as COCO's keypoints is looked into, and MMDetection's COCO as far as the two are alike. Of other data
+sets the files are looked for. What MMPose leaves out without a word is counted.
 """
 
-import functools
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
+import mmcv
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import DATASETS, METRICS, Registry
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import DATASETS, METRICS
+from rich.console import Console
+from rich.progress import track
 
-from .coco import check_detections, left_out, needed_by_oks, read_annotations, read_json, unreached
+from . import Report, and_more, in_one_line
+from .coco import InvalidFileError, left_out, needed_by_oks, read_annotations, read_detections, unreached
 
-
-@dataclass
-class _Uses:
-    """What a run does with an annotation file."""
-
-    datasets: list[tuple[str, dict]] = field(default_factory=list)  # and which config key has each
-    evaluators: list[tuple[str, dict]] = field(default_factory=list)
-    num_keypoints: int | None = None
+# The methods that read a data set: it is read as COCO is where all of them are of one of these modules.
+READING = ('load_data_list', 'parse_data_info', '_load_annotations', '_load_detection_results')
+POSE, DETECTION = BaseCocoStyleDataset.__module__, 'mmdet.datasets.coco'  # which need not be installed
 
 
-def check_data(cfg: Config, parts: tuple[str, ...]) -> list[str]:
-    """Checks what a config's loaders and evaluators will read; each file is read once.
+class Dataset(NamedTuple):
+    """A data set without others in it."""
+
+    key: str  # of the config that has it
+    config: dict
+    name: str
+    is_coco: bool
+    num_keypoints: int | None  # of a person, where MMPose reads it
+    ann_file: str
+    folders: dict[str, str]  # by their names in data_prefix
+    loads_unlabelled: bool  # images
+    loaders: list[dict]  # the transforms that load, of what wraps it too
+
+
+def check_data(cfg: Config, parts: Iterable[str], decode: bool, report: Report) -> None:
+    """Checks what a config's loaders and evaluators will read; each annotation file is read once.
 
     Args:
-        cfg (Config): A whole config, as MMPose's scripts hand it to the runner.
-        parts (tuple[str]): Which of its loaders and evaluators will run, of ``'train'``, ``'val'`` and ``'test'``.
-
-    Returns:
-        list[str]: For each use of a file a line that counts what is left out of it.
+        cfg (Config): A whole config, whose default scope is the current one.
+        parts (Iterable[str]): Which of its loaders and evaluators will run, of ``'train'``, ``'val'`` and ``'test'``.
+        decode (bool): Whether to decode each image.
+        report (Report): Where to tell it.
 
     Raises:
-        ValueError: A file is not what MMPose reads, holds nothing to work on, or images are missing or empty.
+        ImportError: pydantic is not installed, and there are annotations.
     """
-    notes = []
-    for path, uses in _annotation_files(cfg, parts).items():
-        try:
-            notes += _check_file(path, uses)
-        except OSError as error:
-            raise ValueError(f'{error.filename} cannot be read: {error.strerror}') from error
-    return notes
-
-
-def name_failing_images() -> None:
-    """Lets an image that cannot be read end the run with a line that names the image, its file and its annotations."""
-    stock = BaseCocoStyleDataset.prepare_data
-
-    @functools.wraps(stock)
-    def prepare_data(self, idx: int):
-        try:
-            return stock(self, idx)
-        except Exception as error:
-            info = self.get_data_info(idx)
-            reason = ' '.join(str(error).split())
-            raise RuntimeError(
-                f'image {info["img_id"]} of {self.ann_file}, file {info["img_path"]}, cannot be used: {reason}'
-            ) from error
-
-    BaseCocoStyleDataset.prepare_data = prepare_data
-
-
-def _annotation_files(cfg: Config, parts: tuple[str, ...]) -> dict[str, _Uses]:
-    files: dict[str, _Uses] = {}
+    there, files = {}, defaultdict(lambda: ([], []))  # of each annotation file the data sets and the metrics
     for part in parts:
-        # Without a loop, as under --no-validate, MMEngine builds no loader.
-        if cfg.get(f'{part}_cfg') is None:
+        if cfg.get(f'{part}_cfg') is None:  # then MMEngine builds no loader
             continue
-        key = f'{part}_dataloader'
-        datasets = list(_coco_datasets(cfg[key].get('dataset')))
-        for dataset in datasets:
-            uses = files.setdefault(_annotation_file(dataset), _Uses())
-            uses.datasets.append((key, dataset))
-            uses.num_keypoints = _num_keypoints(dataset)
-        evaluators = cfg.get(f'{part}_evaluator') or []
-        for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        datasets = list(_datasets(cfg.get(f'{part}_dataloader'), f'{part}_dataloader', report))
+        for one in datasets:
+            roles = dict(annotations=one.ann_file, detections=one.config.get('bbox_file'))
+            needed = [(str(path), f'{role} of {one.key}') for role, path in roles.items() if path]
+            found = [_look_for(path, role, [one.config], there, report) for path, role in needed]
+            for folder in one.folders.values():
+                _look_for(folder, f'images of {one.key}', [one.config, *one.loaders], there, report)
+            if not one.is_coco:
+                report.notes.append(f'{one.key}: {one.name} is not read as COCO is: its files are not opened')
+            elif one.ann_file and all(found):
+                files[one.ann_file][0].append(one)
+        alone = datasets[0] if len(datasets) == 1 and datasets[0].num_keypoints else None
+        for metric, is_coco in _metrics(cfg.get(f'{part}_evaluator'), f'{part}_evaluator', report):
+            path = metric.get('ann_file') or (alone and alone.ann_file)
+            found = path and _look_for(str(path), f'annotations of {part}_evaluator', [metric], there, report)
             # Keypoints that a converter makes are counted by nobody here.
-            converted = evaluator.get('gt_converter') or evaluator.get('pred_converter')
-            if not converted and issubclass(_class(METRICS, evaluator), CocoMetric):
-                path = evaluator.get('ann_file') or (_annotation_file(datasets[0]) if len(datasets) == 1 else None)
-                if path and not evaluator.get('format_only'):
-                    uses = files.setdefault(path, _Uses())
-                    uses.evaluators.append((f'{part}_evaluator', evaluator))
-                    if len(datasets) == 1:
-                        uses.num_keypoints = _num_keypoints(datasets[0])
-    return {path: uses for path, uses in files.items() if not is_remote(path)}
+            if found and is_coco and not any(map(metric.get, ('format_only', 'gt_converter', 'pred_converter'))):
+                files[str(path)][1].append((f'{part}_evaluator', metric, alone and alone.num_keypoints))
+    for path, (datasets, metrics) in files.items():
+        try:
+            content = _read(path, datasets, metrics, report)
+            for one in datasets:
+                image_ids = _image_ids(one, content, path, report)
+                if _look_for(one.folders['img'], '', [one.config, *one.loaders], there, report):
+                    _check_images(one, content, image_ids, path, decode, report)
+        except InvalidFileError as error:
+            report.troubles += error.troubles
+        except OSError as error:
+            report.troubles.append(f'{error.filename} cannot be read ({error.strerror}): give a file')
 
 
-def _coco_datasets(node) -> Iterator[dict]:
-    """Yields the data set configs, wrappers looked into, that MMPose reads as it reads COCO."""
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from _coco_datasets(item)
-    if isinstance(node, dict):
-        kind = _class(DATASETS, node)
-        own = ('load_data_list', '_load_annotations', '_load_detection_results', 'parse_data_info')
-        if (
-            issubclass(kind, BaseCocoStyleDataset)
-            and all(getattr(kind, name) is getattr(BaseCocoStyleDataset, name) for name in own)
-            and node.get('ann_file')
-        ):
-            yield node
-        for key in ('dataset', 'datasets'):
-            yield from _coco_datasets(node.get(key))
+def _class(registry: Registry, config: dict) -> type:
+    """The class of a config's type, in the registry of its scope or of the current one."""
+    kind = config.get('type')
+    if isinstance(kind, str):
+        with registry.switch_scope_and_registry(config.get('_scope_')) as scoped:
+            kind = scoped.get(kind)
+        if kind is None:
+            raise KeyError(f'it is not in the registry {scoped.name}: import its module (custom_imports)')
+    return kind if isinstance(kind, type) else object
 
 
-def _class(registry: Registry, node: dict) -> type:
-    kind = node.get('type', '')
-    return kind if isinstance(kind, type) else registry.get(kind) or object
+def _datasets(node, key: str, report: Report, transforms: Iterable[dict] = ()) -> Iterator[Dataset]:
+    for one in node if isinstance(node, list | tuple) else [node]:
+        if isinstance(one, dict):
+            pipeline = one.get('pipeline')
+            of_all = [*transforms, *(pipeline if isinstance(pipeline, list | tuple) else ())]
+            if inner := one.get('dataset') or one.get('datasets'):
+                yield from _datasets(inner, key, report, of_all)
+                continue
+            try:
+                yield _dataset(one, key, of_all)
+            except Exception as error:  # of whoever's module or metainfo it is
+                report.troubles.append(f'data set {one.get("type")} of {key} cannot be built: {in_one_line(error)}')
 
 
-def _annotation_file(dataset: dict) -> str:
-    return joined_path(dataset.get('data_root') or '', dataset['ann_file'])
+def _dataset(config: dict, key: str, transforms: list[dict]) -> Dataset:
+    kind = _class(DATASETS, config)
+    read_by = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
+    num_keypoints = kind._load_metainfo(config.get('metainfo'))['num_keypoints'] if read_by == {POSE} else None
+    root, ann_file = config.get('data_root'), config.get('ann_file')
+    prefixes = {'img': '', **(config.get('data_prefix') or {})}
+    filters = num_keypoints or dict(config.get('filter_cfg') or {}).get('filter_empty_gt')
+    return Dataset(
+        key,
+        config,
+        kind.__name__,
+        read_by in ({POSE}, {DETECTION}),
+        num_keypoints,
+        _joined(root, ann_file) if ann_file else '',
+        {name: _joined(root, prefix) for name, prefix in prefixes.items()},
+        bool(config.get('test_mode') or not filters),
+        [one for one in transforms if isinstance(one, dict) and _name(one.get('type')).startswith('Load')],
+    )
 
 
-def _num_keypoints(dataset: dict) -> int:
-    return _class(DATASETS, dataset)._load_metainfo(dataset.get('metainfo'))['num_keypoints']
+def _name(kind) -> str:
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
-def _check_file(path: str, uses: _Uses) -> Iterator[str]:
-    needed, of_images, of_annotations = {'images'}, set(), set()
-    for _, dataset in uses.datasets:
-        needed.add('categories' if dataset.get('bbox_file') else 'annotations')
-        of_images |= {'file_name', 'width', 'height'}
-    for _, evaluator in uses.evaluators:
+def _joined(root: str | None, path: str) -> str:
+    """As MMEngine's BaseDataset joins them."""
+    root, path = str(root or ''), str(path or '')
+    return path if not root or '://' in path or Path(path).is_absolute() else f'{root.rstrip("/")}/{path}'
+
+
+def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, bool]]:
+    """Yields the configs of an evaluator's metrics, and whether each is MMPose's of COCO."""
+    node = node['metrics'] if isinstance(node, dict) and 'metrics' in node else node
+    for one in node if isinstance(node, list | tuple) else [node]:
+        if isinstance(one, dict):
+            try:
+                yield one, issubclass(_class(METRICS, one), CocoMetric)
+            except Exception as error:  # of whoever's module it is
+                report.troubles.append(f'metric {one.get("type")} of {key} cannot be built: {in_one_line(error)}')
+
+
+def _look_for(path: str, role: str, readers: list[dict], there: dict, report: Report) -> bool:
+    """Whether it is there, for those who read it from the local disk; told once."""
+    backends = [reader.get(name) for reader in readers for name in ('backend_args', 'file_client_args')]
+    names = [backend.get('backend') for backend in backends if isinstance(backend, dict)]
+    is_remote = '://' in path or not {*names} <= {'local', 'disk'}
+    if (path, is_remote) not in there:
+        trouble = None if is_remote else _trouble(path)
+        there[path, is_remote] = not is_remote and not trouble
+        if is_remote:
+            report.notes.append(f'{path} ({role}) is behind a remote backend: skipped')
+        elif trouble:
+            report.troubles.append(
+                f'{path} ({role}) {trouble}, from {Path.cwd()}: put the data there, or override the path with '
+                "--cfg-options; this plugin's configs take CA_HRNET_DATA, the folder that holds coco and so on"
+            )
+    return there[path, is_remote]
+
+
+def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int]], report: Report) -> dict:
+    needed, of_annotations = {'images'}, set()
+    for one in datasets:
+        needed.add('annotations' if one.num_keypoints and not one.config.get('bbox_file') else 'categories')
+        of_annotations |= set() if one.num_keypoints else {'bbox', 'area'}
+    for _, metric, _ in metrics:
         needed |= {'annotations', 'categories'}
-        of_annotations |= needed_by_oks(evaluator.get('use_area', True), evaluator.get('iou_type'))
-    content = read_annotations(path, uses.num_keypoints, needed, of_images, of_annotations)
+        of_annotations |= needed_by_oks(metric.get('use_area', True), metric.get('iou_type'))
+    numbers = [one.num_keypoints for one in datasets] + [number for _, _, number in metrics]
+    of_images = ('file_name', 'width', 'height') if datasets else ()
+    content = read_annotations(path, max(filter(None, numbers), default=None), needed, of_images, of_annotations)
+    report.notes.append(f'{path}: {len(content["images"])} images, {len(content["annotations"])} annotations')
+    if metrics and (reasons := unreached(content)):
+        report.notes.append(f'{metrics[0][0]}: {path}: left out are {_listed(reasons)}')
+    return content
 
-    for key, _ in uses.evaluators:
-        reasons = unreached(content)
-        if reasons:
-            yield f'{key}: {path}: left out are {_listed(reasons)}'
-    for key, dataset in uses.datasets:
-        if dataset.get('bbox_file'):
-            what, file = 'detections', dataset['bbox_file']
-            if is_remote(file):
-                continue
-            detections = used = read_json(file, 'COCO person detections')
-            if isinstance(detections, list):
-                # MMPose looks at people alone.
-                used = [one for one in detections if not isinstance(one, dict) or one.get('category_id', 1) == 1]
-            check_detections(used, file, content, path)
-            reasons = Counter({'of other categories than 1': len(detections) - len(used)})
-        else:
-            what, file = 'annotations', path
-            if dataset.get('data_mode', 'topdown') != 'topdown':
-                continue
-            reasons, used = left_out(content)
-        reasons = +reasons
-        if not used:
-            raise ValueError(f'{file} ({key}) holds no instance to work on: left out are {_listed(reasons) or "none"}')
-        if reasons:
-            yield f'{key}: {len(used)} {what} of {file} are used; left out are {_listed(reasons)}'
-        _check_images(content, {one['image_id'] for one in used}, dataset, path)
+
+def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Collection[int]:
+    """The ids of the images that will be loaded; tells what is left out."""
+    if not dataset.num_keypoints or dataset.config.get('data_mode', 'topdown') != 'topdown':
+        if dataset.loads_unlabelled:
+            return {image['id'] for image in content['images']}
+        return {annotation['image_id'] for annotation in content['annotations']}
+    what, source = 'annotations', path
+    if dataset.config.get('bbox_file'):
+        what, source = 'detections', dataset.config['bbox_file']
+        detections = read_detections(source, content, path)
+        used = [one for one in detections if one['category_id'] == 1]  # MMPose looks at people alone
+        reasons = +Counter({'of other categories than 1': len(detections) - len(used)})
+    else:
+        reasons, used = left_out(content)
+    left = f'; left out are {_listed(reasons)}' if reasons else ''
+    if not used:
+        raise InvalidFileError([f'{source} ({dataset.key}) holds no instance to work on{left}: give {what} of people'])
+    report.notes.append(f'{dataset.key}: {len(used)} {what} of {source} are used{left}')
+    return {one['image_id'] for one in used}
 
 
 def _listed(reasons: Counter) -> str:
     return ', '.join(f'{number} {reason}' for reason, number in reasons.items())
 
 
-def _check_images(content: dict, used: Iterable[int], dataset: dict, path: str) -> None:
-    prefix = joined_path(dataset.get('data_root') or '', (dataset.get('data_prefix') or {}).get('img', ''))
-    if is_remote(prefix):
-        return
-    faulty = []
-    for image in content['images']:
-        if image['id'] in used:
-            file = Path(prefix, image['file_name'])
-            try:
-                if not file.stat().st_size:
-                    faulty.append((image['id'], file, 'is empty'))
-            except FileNotFoundError:
-                faulty.append((image['id'], file, 'is missing'))
-            except OSError as error:
-                faulty.append((image['id'], file, f'cannot be read ({error.strerror})'))
-    if faulty:
-        image_id, file, trouble = faulty[0]
-        more = f', and so are {len(faulty) - 1} more' if len(faulty) > 1 else ''
-        raise ValueError(f'image {image_id} of {path} {trouble}{more}: {file}')
+def _check_images(
+    dataset: Dataset, content: dict, image_ids: Collection[int], path: str, decode: bool, report: Report
+) -> None:
+    folder = dataset.folders['img']
+    files = {one['id']: _joined(folder, one['file_name']) for one in content['images'] if one['id'] in image_ids}
+    troubles = {image_id: _trouble(file, is_image=True) for image_id, file in files.items()}
+    if decode:
+        readable = [image_id for image_id, trouble in troubles.items() if not trouble]
+        troubles.update(zip(readable, _decoding_troubles([files[one] for one in readable]), strict=True))
+    for trouble in dict.fromkeys(filter(None, troubles.values())):
+        image_id, *rest = [one for one in troubles if troubles[one] == trouble]
+        way_out = f'put {files[image_id]} there whole, or take the image out of the annotations'
+        report.troubles.append(f'image {image_id} of {path} {trouble}{and_more(rest)}: {way_out}')
+    num_well = list(troubles.values()).count(None)
+    report.notes.append(f'{dataset.key}: {num_well} images of {folder} are {"decoded" if decode else "there"}')
 
 
-def joined_path(data_root: str, path: str) -> str:
-    """Joins as MMEngine's BaseDataset does."""
-    return path if is_remote(path) else str(Path(data_root, path))
+def _trouble(path: str, is_image: bool = False) -> str | None:
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError:
+        return 'is missing'
+    except (OSError, ValueError) as error:
+        return f'cannot be read ({getattr(error, "strerror", error)})'
+    if not stat.S_ISREG(status.st_mode) and (is_image or not stat.S_ISDIR(status.st_mode)):
+        return 'is no file'
+    return 'is empty' if is_image and not status.st_size else None
 
 
-def is_remote(path: str) -> bool:
-    """Whether MMEngine reads the path through a backend other than the local disk (http://, s3://, torchvision://)."""
-    return '://' in path
+def _decoding_troubles(files: list[str]) -> Iterator[str | None]:
+    def trouble(file: str) -> str | None:
+        try:
+            return None if mmcv.imread(file) is not None else 'cannot be decoded'
+        except Exception:  # OpenCV has no error of its own for this
+            return 'cannot be decoded'
+
+    pool = ThreadPoolExecutor()
+    try:
+        yield from track(pool.map(trouble, files), 'decoding images', len(files), console=Console(stderr=True))
+    finally:
+        pool.shutdown(cancel_futures=True)

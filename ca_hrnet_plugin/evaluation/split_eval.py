@@ -15,7 +15,7 @@ from mmpose.structures.bbox import bbox_overlaps, bbox_xywh2xyxy
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval, Params
 
-from ..checks.coco import check_detections, needed_by_oks, read_annotations, read_json, unreached
+from ..checks.coco import needed_by_oks, read_annotations, read_detections, unreached
 from .crowd_index import crowd_index, labelled_joints
 
 # Each level begins at its edge and ends before the next one's; the last has no end.
@@ -26,8 +26,6 @@ OVERLAP_LEVELS = dict(low=0, medium=0.1, high=0.5)
 # A detection whose OKS with everybody is lower lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
 # https://arxiv.org/abs/1707.05388).
 BACKGROUND_OKS = 0.1
-
-_OF_DETECTIONS = ('image_id', 'category_id', 'keypoints', 'score', 'bbox')
 
 
 class Split(NamedTuple):
@@ -250,19 +248,12 @@ def load_results(
     Raises:
         ValueError: As for :func:`evaluate_results`.
     """
-    if isinstance(results, str | Path):
-        name, detections = results, read_json(results, 'a COCO keypoint result')
-    else:
-        name, detections = 'results', list(results)
-    needed = needed_by_oks(use_area, iou_type)
-    annotations = read_annotations(ann_file, num_keypoints, of_annotations=needed)
-    check_detections(detections, name, annotations, ann_file, num_keypoints)
+    annotations = read_annotations(ann_file, num_keypoints, of_annotations=needed_by_oks(use_area, iou_type))
+    detections = read_detections(results, annotations, ann_file, num_keypoints)
     reasons = unreached(annotations)
     if reasons:
         listed = ', '.join(f'{number} {reason}' for reason, number in reasons.items())
         print_log(f'{ann_file}: left out are annotations, {listed}', 'current', logging.WARNING)
-    # What else a detection holds, xtcocotools would take for segmentations or captions.
-    detections = [{key: one[key] for key in _OF_DETECTIONS if key in one} for one in detections]
     with contextlib.redirect_stdout(io.StringIO()):
         coco_gt = COCO(str(ann_file), ann_data=annotations)
         return coco_gt, coco_gt.loadRes(detections)

@@ -10,8 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..checks.coco import read_json
-from ..checks.config import missing_inputs
-from ..checks.data import check_data
+from ..checks.config import check_config
 from ..evaluation import Split, SplitEval, evaluate_results
 from .dump import read_dump
 from .protocol import Protocol, coco_evaluators
@@ -102,10 +101,9 @@ def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, 
     cfg = Config.fromfile(config)
     cfg.load_from = checkpoint
     cfg.setdefault('work_dir', f'work_dirs/{Path(config).stem}')
-    missing = list(missing_inputs(cfg, ('test',)))
-    if missing:
-        raise ValueError(f'cannot test {config}: {"; ".join(missing)}')
-    check_data(cfg, ('test',))
+    troubles = check_config(cfg, 'test').troubles
+    if troubles:
+        raise ValueError(f'cannot test {config}: {"; ".join(troubles)}')
     prefix = Path(cfg.work_dir, Path(checkpoint).stem)
     for evaluator in coco_evaluators(cfg):
         evaluator['outfile_prefix'] = str(prefix)

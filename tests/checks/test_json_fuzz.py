@@ -22,7 +22,7 @@ from versions import needs_opencv_5
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.checks.coco import left_out, read_json
-from ca_hrnet_plugin.checks.data import check_data
+from ca_hrnet_plugin.checks.config import check_config
 from ca_hrnet_plugin.evaluation import evaluate_results
 from ca_hrnet_plugin.reporting.results import read_result
 from ca_hrnet_plugin.reporting.table import compare, format_tables
@@ -159,6 +159,11 @@ def config(people, monkeypatch):
     return Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
 
 
+def check(config, purpose='train'):
+    if troubles := check_config(config, purpose).troubles:
+        raise ValueError(max(troubles, key=lambda line: '\n' in line))
+
+
 @pytest.mark.parametrize('name', ['coco/annotations/person_keypoints_val2017.json', 'result.json'])
 def test_evaluation_takes_or_refuses_what_is_damaged(survives, people, name):
     ann_file = people / 'coco/annotations/person_keypoints_val2017.json'
@@ -178,7 +183,7 @@ def test_what_passes_before_training_is_loaded_by_mmpose_as_counted(survives, pe
     config.val_cfg = None
 
     def load():
-        check_data(config, ('train', 'val'))
+        check(config)
         num_used = len(left_out(read_json(ann_file, 'annotations'))[1])
         assert len(CocoDataset(ann_file=str(ann_file), serialize_data=False)) == num_used > 0
 
@@ -194,7 +199,7 @@ def test_what_passes_before_training_is_loaded_by_mmpose_as_counted(survives, pe
 )
 def test_what_passes_before_a_test_is_loaded_by_mmpose(survives, people, config, name):
     def load():
-        check_data(config, ('test',))
+        check(config, 'test')
         dataset = config.test_dataloader.dataset
         files = dict(ann_file=str(Path(dataset.data_root, dataset.ann_file)), bbox_file=dataset.bbox_file)
         assert len(CocoDataset(**files, test_mode=True, serialize_data=False)) > 0

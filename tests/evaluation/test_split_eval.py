@@ -220,8 +220,8 @@ def test_edges_that_do_not_ascend_are_refused(edges):
 @pytest.mark.parametrize(
     ('detections', 'told'),
     [
-        ([], 'no detections'),
-        ({'image_id': 1}, 'no detections'),
+        ([], r'is \[\]'),
+        ({'image_id': 1}, "is {'image_id': 1}"),
         ([dict(detection(instance(0), 0.9), image_id=77)], 'image 77 is not in'),
         ([dict(image_id=1, category_id=1, bbox=[0, 0, 1, 1], score=1)], 'has no keypoints'),
         ([dict(detection(instance(0), 0.9), keypoints=[0] * 42)], '14 keypoints'),
@@ -242,7 +242,7 @@ def test_a_file_that_is_not_json_is_refused_by_name(evaluate, tmp_path):
         evaluate([instance(0)], tmp_path / 'results.pkl')
 
 
-@pytest.mark.parametrize(('key', 'told'), [('area', 'use_area=False'), ('keypoints', '0 keypoints')])
+@pytest.mark.parametrize(('key', 'told'), [('area', 'use_area=False'), ('keypoints', 'has no keypoints')])
 def test_annotations_without_what_oks_needs_are_refused(evaluate, key, told):
     person = {name: value for name, value in instance(0).items() if name != key}
     with pytest.raises(ValueError, match=told):

@@ -128,7 +128,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(tool, two_networks, image_dir,
         ((f'A={base}', '--ann-file', ann_file, '--img-dir', image_dir / 'nowhere'), 'is missing'),
         ((f'A={base}', '--ann-file', ann_file, '--img-dir', image_dir, '--images', 99), 'image 99 is not in'),
         ((f'A={other}', '--ann-file', ann_file, '--img-dir', image_dir), 'is of another data set'),
-        ((f'A={base}', '--ann-file', base, '--img-dir', image_dir), 'holds no COCO annotations'),
+        ((f'A={base}', '--ann-file', base, '--img-dir', image_dir), 'give COCO annotations'),
         ((f'A={base}',), 'no annotations'),
     ):
         code, _, _ = tool('make_gallery', 'poses', *arguments)

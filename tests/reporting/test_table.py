@@ -278,8 +278,8 @@ def test_complexity_counts_the_parameters_of_the_config(tool, write_json):
     [
         ('{"coco/AP":', 'is not JSON'),
         ('{"loss": 1}', 'has no AP'),
-        ('[]', 'holds no detections'),
-        ('[{"image_id": 987654321, "category_id": 1, "keypoints": [], "score": 1}]', 'is of another data set'),
+        ('[]', 'is [] (list should have at least 1 item'),
+        (json.dumps([dict(image_id=10**6, category_id=1, keypoints=[0] * 51, score=1)]), 'is of another data set'),
         ('{"a/AP": 0.5, "b/AP": 0.4}', 'several data sets'),
     ],
 )

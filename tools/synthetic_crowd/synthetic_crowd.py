@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ca_hrnet_plugin.checks.coco import is_number, read_annotations, read_json
+from ca_hrnet_plugin.checks.coco import read_annotations, read_json
 from ca_hrnet_plugin.evaluation import crowd_index
 
 from .coco_format import CATEGORY, annotations, detections
@@ -182,10 +182,8 @@ def _write_text(file: Path, text: str) -> None:
 
 
 def _summary(annotation_file: Path) -> dict[str, float]:
-    content = read_annotations(annotation_file, len(CATEGORY['keypoints']), of_annotations=('keypoints',))
-    for image in content['images']:
-        if not is_number(image.get('crowdIndex')):
-            raise ValueError(f'image {image["id"]} of {annotation_file} has no crowdIndex: take another folder')
+    num_keypoints = len(CATEGORY['keypoints'])
+    content = read_annotations(annotation_file, num_keypoints, of_images=['crowdIndex'], of_annotations=['keypoints'])
     people = content['annotations']
     visibility = np.array([person['keypoints'][2::3] for person in people])
     company = Counter(person['image_id'] for person in people)
