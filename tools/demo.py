@@ -15,6 +15,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from mmengine.config import Config
+from report_page import write_report
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from synthetic_crowd import contact_sheet, make_synthetic_crowd
 
@@ -22,7 +23,6 @@ from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
 from ca_hrnet_plugin.reporting.attention import draw_attention, load_model, record_gates
 from ca_hrnet_plugin.reporting.gallery import draw_gallery
-from ca_hrnet_plugin.reporting.page import write_report
 from ca_hrnet_plugin.reporting.protocol import Protocol, read_protocol
 from ca_hrnet_plugin.reporting.results import read_result
 from ca_hrnet_plugin.reporting.style import save_figure

@@ -2,8 +2,7 @@ import base64
 from html.parser import HTMLParser
 
 import pytest
-
-from ca_hrnet_plugin.reporting.page import write_report
+from report_page import write_report
 
 PNG = b'\x89PNG\r\n\x1a\n and so on'
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
