@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -21,10 +22,19 @@ OPENMMLAB = (
     # OpenDataLab pins a setuptools that is too old to build this package with, and the tests do.
     'hypothesis onnx onnxruntime openvino pydantic pytest pytest-xdist setuptools>=64,<81 timm numpy<2 torch==2.1.2',
 )
+# The fork that is maintained. Built in isolation, as pip does by default, onedl-mmcv sees no torch and has no ops.
+ONEDL = (
+    'torch==2.14.1 torchvision==0.29.1 setuptools wheel cython',
+    'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1 onedl-mim==0.5.1',
+    # The fork has no MMPose. Stock MMPose requires chumpy, which does not build and is never imported.
+    '--no-build-isolation --no-binary xtcocotools xtcocotools json-tricks munkres',
+    '--no-deps mmpose==1.3.2',
+    'hypothesis onnx onnxruntime onnxscript openvino pytest pytest-xdist timm',
+)
 VERSIONS = """
 import platform, numpy, torch, mmcv, importlib.util
-full = importlib.util.find_spec('mmcv._ext') is not None
-print(platform.python_version(), torch.__version__, numpy.__version__, mmcv.__version__ + ' lite' * (not full), sep='|')
+ops = 'with' if importlib.util.find_spec('mmcv._ext') else 'without'
+print(platform.python_version(), torch.__version__, numpy.__version__, f'{mmcv.__version__}, {ops} ops', sep='|')
 """
 
 
@@ -38,11 +48,11 @@ def newest(python: str, venv: Path) -> None:
     locked(python, venv, '--upgrade torch torchvision')
 
 
-def openmmlab(python: str, venv: Path) -> None:
-    """Makes an OpenMMLab environment, then installs the plugin into it as a deployment would."""
+def deployment(packages: tuple[str, ...], python: str, venv: Path) -> None:
+    """Makes an environment without the plugin, then installs the plugin into it as a deployment would."""
     subprocess.run([python, '-m', 'venv', venv], check=True)
     pip = [venv / 'bin/pip', '--disable-pip-version-check', 'install', '-q']
-    for requirements in OPENMMLAB:
+    for requirements in packages:
         subprocess.run([*pip, *requirements.split()], check=True)
     leftover = REPOSITORY / 'build'  # what an earlier wheel was made from would go into this one
     shutil.rmtree(leftover, ignore_errors=True)
@@ -52,7 +62,8 @@ def openmmlab(python: str, venv: Path) -> None:
 
 ENVIRONMENTS = {
     'default': (locked, 'python3'),
-    'openmmlab': (openmmlab, 'python3.10'),
+    'openmmlab': (partial(deployment, OPENMMLAB), 'python3.10'),
+    'onedl': (partial(deployment, ONEDL), 'python3.11'),
     'newest': (newest, 'python3.13'),
 }
 

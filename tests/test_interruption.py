@@ -21,7 +21,7 @@ REPEATABLE = (
 
 
 @pytest.fixture
-def train(data_root, tmp_path):
+def train(working_mim, data_root, tmp_path):
     """Starts a training of three epochs in a work dir, in a process group of its own."""
 
     def start(work_dir, *arguments):

@@ -71,14 +71,14 @@ def python(wheel, tmp_path_factory):
     return python
 
 
-def test_mim_search_finds_its_models(python, tmp_path):
+def test_mim_search_finds_its_models(working_mim, python, tmp_path):
     command = ('search', 'ca_hrnet_plugin', '--model', 'CA-HRNet', '--field', 'parameters', '--json', 'found.json')
     check_output(python, '-m', 'mim', *command, cwd=tmp_path)
     found = json.loads((tmp_path / 'found.json').read_text())
     assert found['parameters']['ca_hrnet_w32_coco_256x192'] > 28e6
 
 
-def test_mim_run_prints_the_table_of_two_result_files(python, tmp_path):
+def test_mim_run_prints_the_table_of_two_result_files(working_mim, python, tmp_path):
     rng = np.random.default_rng(0)
     dataset = make_annotations(10, 2, rng)
     contents = dict(annotations=dataset)
@@ -93,7 +93,7 @@ def test_mim_run_prints_the_table_of_two_result_files(python, tmp_path):
     assert ap == {'HRNet': 0, 'CA-HRNet': pytest.approx(90, abs=10)}, 'one found nobody, the other nine people of ten'
 
 
-def test_mim_run_finds_the_folders_of_modules_beside_a_tool(python, tmp_path):
+def test_mim_run_finds_the_folders_of_modules_beside_a_tool(working_mim, python, tmp_path):
     shown = check_output(python, '-m', 'mim', 'run', 'ca_hrnet_plugin', 'benchmark_speed', '--', '--help', cwd=tmp_path)
     assert '--variants' in shown
 
