@@ -16,7 +16,6 @@ if sys.orig_argv[1:3] != ['-m', __name__] or sys.orig_argv[3:4] == ['check']:
         CrowdCocoMetric,
     )
 
-
 __all__ = [
     'Bfloat16OptimWrapper',
     'CAHRNet',
