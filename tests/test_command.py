@@ -139,7 +139,8 @@ def test_the_command_says_what_it_looked_at_and_exits_by_what_it_found(data_root
 @pytest.mark.parametrize(
     ('config', 'options', 'told'),
     [
-        ('nothing', [], 'nothing is neither a file nor a config of this plugin'),
+        ('nothing', [], 'nothing is no file and no config of this plugin'),
+        ('x' * 5000, [], 'is no file and no config of this plugin'),
         ('train_cfg = (', [], 'cannot be read: SyntaxError'),
         ('raise RuntimeError("a\\nb")', [], 'cannot be read: RuntimeError: a b'),
         ("_base_ = 'nowhere.py'", [], 'cannot be read: FileNotFoundError'),
@@ -156,7 +157,7 @@ def test_a_config_or_command_that_cannot_be_read_exits_with_2(tmp_path, capsys, 
     assert stop.value.code == 2
     *usage, line = capsys.readouterr().err.splitlines()
     assert told in line
-    assert not any('Traceback' in one for one in usage)
+    assert not usage or (usage[0].startswith('usage: ') and options)
 
 
 @pytest.mark.parametrize('settings', ['x = 1', "train_cfg = dict()\ntrain_dataloader = 'x'\ntrain_evaluator = 3"])

@@ -1,7 +1,6 @@
 """``python -m ca_hrnet_plugin check CONFIG``: what a run would find out late, found before it begins."""
 
 import argparse
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +56,6 @@ def main(arguments: Sequence[str]) -> int:
     cfg = _read_config(parser, args.config, args.cfg_options)
     if args.checkpoint:
         cfg.load_from = args.checkpoint
-    gc.disable()  # a million records without a cycle: to look for some takes as long as to read them
     try:
         report = check_config(cfg, args.purpose, args.decode)
     except ImportError as error:
@@ -74,11 +72,11 @@ def main(arguments: Sequence[str]) -> int:
 def _read_config(parser: argparse.ArgumentParser, name: str, options: dict | None) -> Config:
     try:
         path = name if Path(name).exists() else config_path(name)
-    except ValueError:
-        parser.error(f'{name} is neither a file nor a config of this plugin, which python -m ca_hrnet_plugin lists')
+    except (ValueError, OSError):
+        parser.exit(2, f'{name} is no file and no config of this plugin, which python -m ca_hrnet_plugin lists\n')
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options or {})
     except Exception as error:  # a config is a program of somebody's
-        parser.error(f'config {name} cannot be read: {in_one_line(error)}')
+        parser.exit(2, f'config {name} cannot be read: {in_one_line(error)}\n')
     return cfg
