@@ -18,7 +18,7 @@ from versions import since_torch
 from ca_hrnet_plugin import CAHRNet, config_path
 from ca_hrnet_plugin.models import CBAM
 
-STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}.py'
+STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-{}.py'
 NARROW = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')).model.backbone.extra.to_dict()
 WIDER = copy.deepcopy(NARROW)
 for stage in ('stage2', 'stage3', 'stage4'):
@@ -62,30 +62,24 @@ def outputs(network: nn.Module, x: torch.Tensor = X) -> torch.Tensor:
         return network(x)[0]
 
 
-@pytest.mark.parametrize('ca_after', ['norm1', 'norm2', ('norm1', 'norm2')])
+@pytest.mark.parametrize(
+    'ca_cfg',
+    [
+        *(dict(ca_after=places) for places in ('norm1', 'norm2', ('norm1', 'norm2'))),
+        dict(attention=dict(type='mmpose.models.backbones.utils.SELayer')),
+        dict(attention=dict(type='ca_hrnet_plugin.models.CBAM')),
+    ],
+)
 @pytest.mark.parametrize('training', [False, True])
-def test_stock_weights_give_stock_outputs_to_the_last_bit(stock, ca_after, training):
-    ours = CAHRNet(NARROW, ca_cfg=dict(ca_after=ca_after))
+def test_stock_weights_give_stock_outputs_to_the_last_bit(stock, ca_cfg, training):
+    ours, reference = CAHRNet(NARROW, ca_cfg=ca_cfg), copy.deepcopy(stock)
     ours.load_state_dict(stock.state_dict())
-    reference = copy.deepcopy(stock)
     reference.train(training)
     ours.train(training)
     assert torch.equal(ours(X)[0], reference(X)[0])
     for key, value in reference.state_dict().items():
         if 'running' in key:
             assert torch.equal(ours.state_dict()[key], value), key
-
-
-@pytest.mark.parametrize(
-    'attention', [dict(type='mmpose.models.backbones.utils.SELayer'), dict(type='ca_hrnet_plugin.models.CBAM')]
-)
-@pytest.mark.parametrize('training', [False, True])
-def test_another_attention_starts_as_identity_too(stock, attention, training):
-    ours = CAHRNet(NARROW, ca_cfg=dict(attention=attention))
-    ours.load_state_dict(stock.state_dict())
-    reference = copy.deepcopy(stock)
-    reference.train(training)
-    assert torch.equal(ours.train(training)(X)[0], reference(X)[0])
 
 
 @pytest.mark.parametrize(
@@ -283,19 +277,6 @@ def test_attention_that_cannot_start_as_identity_is_missing_and_the_warning_says
     CAHRNet(NARROW, warm_start='none', **kwargs).load_state_dict(stock)
 
 
-def test_group_norm_starts_as_identity_too():
-    norm_cfg = dict(type='GN', num_groups=8)
-    stock = HRNet(NARROW, norm_cfg=norm_cfg)
-    ours = CAHRNet(NARROW, norm_cfg=norm_cfg)
-    ours.load_state_dict(stock.state_dict())
-    assert torch.equal(outputs(ours), outputs(stock))
-
-
-def test_an_unknown_warm_start_is_refused():
-    with pytest.raises(ValueError, match="warm_start='half'"):
-        CAHRNet(NARROW, warm_start='half')
-
-
 def test_attention_learns_from_the_first_step_on(stock):
     ours = CAHRNet(NARROW)
     ours.load_state_dict(stock.state_dict())
@@ -323,34 +304,17 @@ def test_attention_learns_from_the_first_step_on(stock):
     [
         dict(frozen_stages=2),
         dict(norm_eval=True),
-        dict(with_cp=True),
         dict(norm_cfg=dict(type='BN', requires_grad=False)),
+        dict(norm_cfg=dict(type='SyncBN')),
+        dict(norm_cfg=dict(type='GN', num_groups=8)),
     ],
 )
-def test_each_way_of_training_loads_and_trains(stock, kwargs):
-    ours = CAHRNet(NARROW, **kwargs)
-    ours.load_state_dict(stock.state_dict())
-    with torch.no_grad():
-        assert torch.equal(ours.eval()(X)[0], outputs(stock))
-    ours.train()(X)[0].square().mean().backward()
-    assert all(parameter.grad is not None for parameter in ours.parameters() if parameter.requires_grad)
-
-
-def test_sync_bn_loads_and_trains(stock):
-    ours = CAHRNet(NARROW, norm_cfg=dict(type='SyncBN'))
+def test_each_way_of_training_loads_and_trains(kwargs):
+    stock, ours = look_trained(HRNet(NARROW, **kwargs)), CAHRNet(NARROW, **kwargs)
     ours.load_state_dict(stock.state_dict())
     assert torch.equal(outputs(ours), outputs(stock))
     ours.train()(X)[0].square().mean().backward()
-    assert all(parameter.grad is not None for parameter in ours.parameters())
-
-
-def test_mixed_precision_loads_and_trains(stock):
-    ours = CAHRNet(NARROW)
-    ours.load_state_dict(stock.state_dict())
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss = ours.train()(X)[0].float().square().mean()
-    loss.backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())
+    assert all(parameter.grad is not None for parameter in ours.parameters() if parameter.requires_grad)
 
 
 def test_a_moving_average_of_the_weights_starts_from_stock_weights_too(stock, tmp_path):
@@ -361,29 +325,10 @@ def test_a_moving_average_of_the_weights_starts_from_stock_weights_too(stock, tm
     hook.before_run(runner)
     checkpoint = load_checkpoint(runner.model, str(tmp_path / 'stock.pth'))
     hook.after_load_checkpoint(runner, checkpoint)
-    average = hook.ema_model.module
-    assert torch.equal(outputs(average), outputs(stock))
-
-    optimizer = torch.optim.SGD(runner.model.parameters(), lr=0.1)
-    runner.model.train()(X)[0].square().mean().backward()
-    optimizer.step()
-    hook.after_train_iter(runner, 0)
-    # MMEngine's average begins as a copy of the first weights it is shown.
-    assert torch.equal(outputs(average), outputs(runner.model))
-    assert not torch.equal(outputs(average), outputs(stock))
+    assert torch.equal(outputs(hook.ema_model.module), outputs(stock))
 
 
-CASES = [
-    'hrnet-w32_8xb64-210e_coco-256x192',
-    'hrnet-w48_8xb32-210e_coco-256x192',
-    'hrnet-w32_8xb64-210e_coco-384x288',
-    'hrnet-w48_8xb32-210e_coco-384x288',
-    'hrnet-w32_udp-8xb64-210e_coco-256x192',
-    'hrnet-w32_dark-8xb64-210e_coco-256x192',
-]
-
-
-@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize('name', ['w32_udp-8xb64-210e_coco-256x192', 'w48_8xb32-210e_coco-384x288'])
 def test_heatmaps_of_stock_configs_are_equal_to_the_last_bit(name, tmp_path):
     path = tmp_path / 'stock.py'
     path.write_text(f"_base_ = '{STOCK.format(name)}'")
