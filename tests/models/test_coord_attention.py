@@ -52,21 +52,17 @@ def equations_of_the_paper(attention: CoordAttention, x: np.ndarray) -> np.ndarr
 @pytest.mark.parametrize('shape', SHAPES)
 @pytest.mark.parametrize('training', [False, True])
 def test_equals_timm_at_the_same_width(shape, training):
-    ours = trained_looking(CoordAttention(shape[1])).double().train(training)
-    theirs = (
-        timm.layers.coord_attn.CoordAttn(shape[1], rd_channels=ours.conv1.out_channels, bias=True)
-        .double()
-        .train(training)
-    )
+    ours = trained_looking(CoordAttention(shape[1])).double()
+    theirs = timm.layers.coord_attn.CoordAttn(shape[1], rd_channels=ours.conv1.out_channels, bias=True).double()
     theirs.load_state_dict(ours.state_dict())
-
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    mine, reference = x.clone().requires_grad_(), x.clone().requires_grad_()
-    torch.testing.assert_close(ours(mine), theirs(reference), rtol=1e-12, atol=1e-12)
-    for module, leaf in ((ours, mine), (theirs, reference)):
-        module(leaf).square().sum().backward()
-    torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(ours.conv_w.weight.grad, theirs.conv_w.weight.grad, rtol=1e-9, atol=1e-9)
+    found = []
+    for module in (ours, theirs):
+        leaf = x.clone().requires_grad_()
+        out = module.train(training)(leaf)
+        out.square().sum().backward()
+        found.append([out, leaf.grad, module.conv_w.weight.grad])
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize('shape', SHAPES)
