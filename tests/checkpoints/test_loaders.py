@@ -9,7 +9,6 @@ import json
 import operator
 import os
 import pickle
-import random
 import shutil
 import struct
 import subprocess
@@ -25,9 +24,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.model import BaseModel
 from mmengine.optim import OneCycleParamScheduler
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
 from versions import since_torch
 
@@ -122,30 +120,17 @@ HOSTILE = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(params=HOSTILE)
 def hostile(tmp_path, request):
     return HOSTILE[request.param](f'touch {tmp_path}/ran')
-
-
-def zipped(content, path) -> None:
-    torch.save(content, path)
-
-
-def unzipped(content, path) -> None:
-    torch.save(content, path, _use_new_zipfile_serialization=False)
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture
 def server(tmp_path, tmp_path_factory, monkeypatch):
     """The address of a server of the files in tmp_path, of which nothing is in the cache."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('torch_home')))
-    address = ('127.0.0.1', 0)
-    with http.server.ThreadingHTTPServer(address, functools.partial(Quiet, directory=tmp_path)) as running:
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as running:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f'http://127.0.0.1:{running.server_port}'
         running.shutdown()
@@ -170,10 +155,10 @@ def refused(place, name: str, why: str):
     assert refusal.value.__cause__ is not None
 
 
-@pytest.mark.parametrize('save', [zipped, unzipped])
-@pytest.mark.parametrize('hostile', HOSTILE, indirect=True)
-def test_a_hostile_checkpoint_is_refused_and_does_not_run(hostile, save, place, tmp_path):
-    save(dict(state_dict={}, meta=hostile), tmp_path / 'hostile.pth')
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_hostile_checkpoint_is_refused_and_does_not_run(hostile, zipped, place, tmp_path):
+    content = dict(state_dict={}, meta=hostile)
+    torch.save(content, tmp_path / 'hostile.pth', _use_new_zipfile_serialization=zipped)
     with refused(place, 'hostile.pth', '(names|cannot be read)'):
         load(f'{place}/hostile.pth')
     assert [file.name for file in tmp_path.iterdir()] == ['hostile.pth']
@@ -227,7 +212,6 @@ def test_a_hostile_checkpoint_does_not_run_whichever_scheme_it_comes_by(addresse
         shutil.rmtree(torch.hub.get_dir(), ignore_errors=True)
 
 
-@pytest.mark.parametrize('hostile', HOSTILE, indirect=True)
 def test_hostile_predictions_are_refused_in_one_line_and_do_not_run(hostile, tmp_path):
     path = tmp_path / 'hostile.pkl'
     path.write_bytes(pickle.dumps([hostile], 2))
@@ -237,69 +221,13 @@ def test_hostile_predictions_are_refused_in_one_line_and_do_not_run(hostile, tmp
     assert [file.name for file in tmp_path.iterdir()] == ['hostile.pkl']
 
 
-class Identity(BaseModel):
-    def forward(self, inputs):
-        return inputs
-
-
-def test_resuming_does_not_run_a_config_that_the_checkpoint_carries(tmp_path):
-    """MMEngine's Runner.resume makes a config of meta['config'], and configs are Python."""
-    meta = dict(epoch=0, iter=0, config=f'open({str(tmp_path / "ran")!r}, "w")')
-    hub = dict(log_scalars={}, runtime_info={}, resumed_keys={})
-    torch.save(dict(state_dict={}, meta=meta, message_hub=hub), tmp_path / 'hostile.pth')
-    runner = Runner(
-        Identity(),
-        str(tmp_path / 'work_dir'),
-        train_dataloader=torch.utils.data.DataLoader([0]),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1)),
-        default_hooks=dict.fromkeys(('runtime_info', 'timer', 'sampler_seed', 'logger', 'checkpoint')),
-        experiment_name='resuming',
-    )
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    runner.resume(str(tmp_path / 'hostile.pth'), resume_optimizer=False, resume_param_scheduler=False)
-    assert not (tmp_path / 'ran').exists()
-
-
-def tensor_of_a_huge_size(path, content: bytes) -> None:
-    storage = Call(torch.storage.UntypedStorage, 10**14)
-    torch.save(Call(torch._utils._rebuild_tensor_v2, storage, 0, (10**14,), (1,), False, {}), path)
-
-
-@pytest.mark.parametrize(
-    'write',
-    [
-        lambda path, content: path.write_bytes(content[: len(content) // 2]),
-        lambda path, content: path.write_bytes(content[:-100]),
-        lambda path, content: path.write_text('weights of my best network\n'),
-        lambda path, content: path.write_bytes(b''),
-    ],
-)
-def test_a_damaged_checkpoint_is_refused_in_one_line(write, place, tmp_path):
+@pytest.mark.parametrize('kept', [slice(0), slice(500), slice(-100), slice(1, None)])
+def test_a_damaged_checkpoint_is_refused_in_one_line(kept, place, tmp_path):
     path = tmp_path / 'broken.pth'
     torch.save(dict(state_dict=dict(weight=torch.ones(99))), path)
-    write(path, path.read_bytes())
+    path.write_bytes(path.read_bytes()[kept])
     with refused(place, 'broken.pth', r'cannot be read \(.+\)'):
         load(f'{place}/broken.pth')
-
-
-@pytest.mark.filterwarnings('ignore:Detected pickle protocol')
-@pytest.mark.parametrize('save', [zipped, unzipped])
-def test_bytes_gone_wrong_at_random_load_or_are_refused_and_never_run(save, tmp_path):
-    random.seed(0)
-    path = tmp_path / 'damaged.pth'
-    for extra in (history(np.ones(1)), Call(os.system, f'touch {tmp_path}/ran')):
-        save(dict(state_dict=OrderedDict(weight=torch.ones(3)), extra=extra), path)
-        whole = path.read_bytes()
-        for _ in range(60):
-            damaged = bytearray(whole[: random.choice([len(whole), random.randrange(len(whole))])])
-            for _ in range(random.choice([1, 1, 8]) if damaged else 0):
-                damaged[random.randrange(len(damaged))] = random.randrange(256)
-            path.write_bytes(damaged)
-            # RuntimeError is torch's, of a tensor whose size or type went wrong.
-            with contextlib.suppress(pickle.UnpicklingError, RuntimeError):
-                load(path)
-    assert [file.name for file in tmp_path.iterdir()] == ['damaged.pth']
 
 
 @pytest.fixture
@@ -446,24 +374,17 @@ def schemes():
         CheckpointLoader.register_scheme(prefix, loader, force=True)
 
 
-def test_mmengines_own_loaders_can_be_put_back(schemes, whole):
-    register_loaders()
-    ours = dict(schemes())
-    importlib.reload(loaders)
-    register_loaders()
-    restore_mmengine_loaders()
-    assert {loader.__module__ for loader in schemes().values()} == {mmengine_loaders.__name__}
-    register_loaders()
-    assert schemes().keys() == ours.keys()
-    assert {loader.__module__ for loader in schemes().values()} == {loaders.__name__}
-
-
-def test_a_loader_of_another_package_stays(schemes):
+def test_mmengines_own_loaders_can_be_put_back_and_another_packages_stays(schemes):
     @functools.wraps(mmengine_loaders.load_from_http)
     def theirs(filename, map_location=None):
         return {}
 
+    register_loaders()
+    importlib.reload(loaders)
+    register_loaders()
+    assert {loader.__module__ for loader in schemes().values()} == {loaders.__name__}
     restore_mmengine_loaders()
+    assert {loader.__module__ for loader in schemes().values()} == {mmengine_loaders.__name__}
     CheckpointLoader.register_scheme('https://', theirs, force=True)
     register_loaders()
     assert schemes()['https://'] is theirs

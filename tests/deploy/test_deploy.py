@@ -74,12 +74,6 @@ def test_a_graph_of_fixed_size_takes_that_size_alone(model, tmp_path):
         run(crops(1).numpy())
 
 
-def test_a_graph_for_an_unknown_runtime_is_refused_by_name(model, tmp_path):
-    with pytest.raises(ValueError, match=r"'TensorRT'.*ONNX Runtime, OpenVINO"):
-        export_onnx(model, tmp_path / 'model.onnx', (96, 128), runtime='TensorRT')
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_wrong_graph_is_noticed(model):
     def off_by_one_column(crops):
         return np.roll(heatmaps(model, torch.from_numpy(crops)).numpy(), 1, axis=3)
@@ -90,6 +84,8 @@ def test_a_wrong_graph_is_noticed(model):
 def test_what_cannot_be_written_leaves_what_was_there(model, tmp_path, monkeypatch):
     target = tmp_path / 'model.onnx'
     target.write_bytes(b'before')
+    with pytest.raises(ValueError, match=r"'TensorRT'.*ONNX Runtime, OpenVINO"):
+        export_onnx(model, target, (96, 128), runtime='TensorRT')
 
     def fail(*args, **kwargs):
         raise RuntimeError('no space')

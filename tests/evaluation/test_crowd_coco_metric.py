@@ -1,10 +1,7 @@
 import copy
-import multiprocessing
-import socket
 
 import numpy as np
 import pytest
-import torch.distributed
 from mmpose.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import METRICS
@@ -59,17 +56,12 @@ def data_samples(dataset, boxes):
     return samples
 
 
-def metric_of(kind, dataset, **kwargs):
+def figures_of(kind, dataset, samples, **kwargs):
     metric = METRICS.build(dict(type=kind, **kwargs))
     # The name is the key under which MMPose's data sets leave their annotation file to the metrics of the process.
     metric.dataset_meta = dict(
         parse_pose_metainfo(CocoDataset.METAINFO), dataset_name='random people', CLASSES=dataset['categories']
     )
-    return metric
-
-
-def figures_of(kind, dataset, samples, **kwargs):
-    metric = metric_of(kind, dataset, **kwargs)
     metric.process({}, copy.deepcopy(samples))
     return metric.evaluate(len(samples))
 
@@ -135,44 +127,3 @@ def test_the_result_file_gives_the_same_figures_later(dataset, ann_file, tmp_pat
     later = evaluate_results(ann_file, f'{outfile_prefix}.keypoints.json').figures()
     assert {f'coco/{name}': value for name, value in later.items()} == pytest.approx(figures, abs=1e-12)
     assert list(later)[:10] == TEN
-
-
-def test_evaluating_twice_gives_the_same_figures(dataset, ann_file):
-    metric = metric_of('CrowdCocoMetric', dataset, ann_file=ann_file)
-    samples = data_samples(dataset, 'detector')
-    both = []
-    for _ in range(2):
-        metric.process({}, copy.deepcopy(samples))
-        both.append(metric.evaluate(len(samples)))
-
-    assert both[0] == both[1]
-
-
-def _evaluate_a_share(rank, port, dataset, ann_file, samples, figures):
-    torch.distributed.init_process_group('gloo', f'tcp://localhost:{port}', rank=rank, world_size=2)
-    metric = metric_of('CrowdCocoMetric', dataset, ann_file=ann_file)
-    for sample in samples[rank::2]:
-        metric.process({}, [sample])
-    figures.put(metric.evaluate(len(samples)))
-    torch.distributed.barrier()
-
-
-def test_two_processes_find_what_one_finds(dataset, ann_file, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # MMEngine collects in the current folder
-    samples = data_samples(dataset, 'detector')
-    with socket.socket() as free:
-        free.bind(('localhost', 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context('fork')
-    figures = context.Queue()
-    ranks = [
-        context.Process(target=_evaluate_a_share, args=(rank, port, dataset, ann_file, samples, figures), daemon=True)
-        for rank in range(2)
-    ]
-    for rank in ranks:
-        rank.start()
-    both = [figures.get(timeout=60) for _ in ranks]
-    for rank in ranks:
-        rank.join(timeout=60)
-
-    assert both[0] == both[1] == figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file)

@@ -1,8 +1,6 @@
 import copy
-import pickle
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 import torch
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmpose.models.backbones.hrnet import HRNet
-from mmpose.registry import MODELS
 from torch import nn
 
 from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
@@ -55,22 +52,6 @@ def test_without_stages_it_is_stock_hrnet():
     ours.load_state_dict(stock.state_dict())
     x = torch.randn(1, 3, 64, 32)
     assert torch.equal(ours(x)[0], stock(x)[0])
-
-
-def test_stock_keys_stay_and_the_others_are_attention():
-    ours, stock = CAHRNet(W32).state_dict(), HRNet(W32).state_dict()
-    assert all(ours[key].shape == value.shape for key, value in stock.items())
-    assert all('.ca.' in key for key in ours.keys() - stock.keys())
-
-
-def test_maps_an_image_to_a_quarter_of_its_size_and_trains():
-    backbone = CAHRNet(NARROW)
-    backbone.init_weights()
-    (out,) = backbone(torch.randn(2, 3, 96, 64))
-    assert out.shape == (2, 8, 24, 16)
-    out.square().mean().backward()
-    # The last module feeds the highest resolution only through its fusion layers, so all blocks are reached.
-    assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
 @settings(deadline=None, max_examples=8)
@@ -123,48 +104,22 @@ def test_zero_init_residual_makes_blocks_start_as_identity():
     assert torch.equal(block(x), x)
 
 
-@pytest.mark.parametrize('case', ['none', 'default', 'pretrained'])
-def test_all_weights_are_initialised(case, tmp_path):
+@pytest.mark.parametrize('kwargs', [{}, dict(init_cfg=None)])
+def test_all_weights_are_initialised(kwargs):
     """The stock ones as the stock backbone would, those of the attention near half-open gates."""
-    if case == 'pretrained':
-        torch.manual_seed(5)
-        torch.save(HRNet(NARROW, init_cfg=None).state_dict(), tmp_path / 'stock.pth')
-        kwargs = dict(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'stock.pth')))
-    else:
-        kwargs = dict(init_cfg=None) if case == 'none' else {}
-
     networks = []
-    for kind in (HRNet, partial(CAHRNet, warm_start='none')):
+    for kind in (HRNet, CAHRNet):
         torch.manual_seed(0)
-        network = kind(NARROW, **kwargs)
-        network.init_weights()
-        networks.append(network)
+        networks.append(kind(NARROW, **kwargs))
+        networks[-1].init_weights()
     stock, ours = networks
-
-    def spread(tensor):
-        return tensor.float().std().item() if tensor.numel() > 1 else 0
-
     for key, value in stock.state_dict().items():
-        if case == 'pretrained':
-            assert torch.equal(ours.state_dict()[key], value), key
-        else:
-            assert spread(ours.state_dict()[key]) == pytest.approx(spread(value), rel=0.35, abs=1e-6), key
+        if value.numel() > 1:
+            spread = ours.state_dict()[key].std().item()
+            assert spread == pytest.approx(value.std().item(), rel=0.35, abs=1e-6), key
     for attention in (module for module in ours.modules() if isinstance(module, CoordAttention)):
         for gate in attention.gates(torch.randn(1, attention.conv1.in_channels, 8, 6)):
             torch.testing.assert_close(gate, torch.full_like(gate, 0.5), rtol=0, atol=0.02)
-
-
-def test_can_be_copied_and_pickled():
-    backbone = CAHRNet(NARROW, ca_cfg=dict(ca_after='norm1')).eval()
-    x = torch.randn(1, 3, 32, 32)
-    for twin in (copy.deepcopy(backbone), pickle.loads(pickle.dumps(backbone))):
-        assert torch.equal(twin(x)[0], backbone(x)[0])
-
-
-def test_all_three_are_built_by_name_in_the_scope_of_mmpose():
-    assert type(MODELS.build(dict(type='CoordAttention', channels=16))) is CoordAttention
-    assert type(MODELS.build(dict(type='mmpose.CBasicBlock', in_channels=16, out_channels=16))) is CBasicBlock
-    assert type(MODELS.build(dict(type='CAHRNet', extra=NARROW))) is CAHRNet
 
 
 def test_custom_imports_alone_make_the_names_known(tmp_path):
@@ -183,15 +138,10 @@ def test_custom_imports_alone_make_the_names_known(tmp_path):
     assert run.stdout.split()[-1:] == ['CBasicBlock'], run.stderr
 
 
-@pytest.mark.parametrize('wrong', [(1,), (2, 5), ('stage2',), (2, [3]), (2.0,), 3, '234', None])
-def test_refuses_stages_that_have_no_basic_blocks(wrong):
-    with pytest.raises(ValueError, match='ca_stages='):
-        CAHRNet(NARROW, ca_stages=wrong)
-
-
 @pytest.mark.parametrize(
     'kwargs, named',
     [
+        *((dict(ca_stages=wrong), 'ca_stages=') for wrong in ((1,), (2, 5), ('stage2',), (2, [3]), 3, '234', None)),
         (dict(ca_cfg=dict(ca_aftr='norm1')), 'ca_aftr.*ca_after'),
         (dict(ca_cfg='norm1'), 'ca_cfg=.*dict'),
         (dict(warm_start='yes'), "warm_start='yes'.*identity"),

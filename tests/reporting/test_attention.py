@@ -60,6 +60,7 @@ def test_the_input_is_the_crop_in_the_images_own_colours(model, image):
 def test_by_default_it_is_the_last_block_of_the_finest_branch(model, image):
     assert record_gates(model, image, stage=4).module == 'backbone.stage4.1.branches.0.3.ca.norm2'
     assert record_gates(model, image, stage=2, block='branches.1').module == 'backbone.stage2.0.branches.1.3.ca.norm2'
+    assert not any(module._forward_pre_hooks for module in model.modules()), 'no hook stays'
 
 
 def test_the_profiles_drawn_are_the_gates(model, image):
@@ -75,11 +76,6 @@ def test_the_profiles_drawn_are_the_gates(model, image):
     heat = np.asarray(product.images[1].get_array())
     expected = (recorded.rows[:, :, None] * recorded.columns[:, None, :]).mean(axis=0)
     np.testing.assert_allclose(heat, expected, rtol=1e-5)
-
-
-def test_no_hook_stays_on_the_model(model, image):
-    record_gates(model, image)
-    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 def test_a_network_without_attention_and_a_block_that_is_not_there_are_told(model, image):

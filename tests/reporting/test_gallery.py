@@ -5,7 +5,6 @@ import cv2
 import matplotlib.collections
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ca_hrnet_plugin.evaluation import crowd_index
@@ -53,12 +52,11 @@ def dots(axes):
 
 def test_the_most_crowded_images_are_drawn_most_crowded_first(draw, image_dir):
     crowding = {image_id: crowd_index(annotations_of(image_dir, image_id)) for image_id in range(1, 41)}
-    shown = shown_images(draw(num_images=3))
-    assert [crowding[image_id] for image_id in shown] == sorted(crowding.values())[:-4:-1]
-
-
-def test_chosen_images_are_drawn_in_the_order_given(draw):
-    assert shown_images(draw(image_ids=[7, 3])) == [7, 3]
+    figure = draw(num_images=3)
+    assert [crowding[image_id] for image_id in shown_images(figure)] == sorted(crowding.values())[:-4:-1]
+    assert [axes.get_title() for axes in figure.axes[:3]] == ['Ground truth', 'HRNet', 'CA-HRNet']
+    assert f'crowd index {max(crowding.values()):.2f}' in figure.axes[0].get_ylabel()
+    assert shown_images(draw(image_ids=[7, 3])) == [7, 3], 'chosen ones in the order given'
 
 
 def test_hidden_joints_of_the_ground_truth_are_hollow(draw, image_dir):
@@ -81,14 +79,6 @@ def test_joints_and_people_under_their_thresholds_are_not_drawn(draw, two_networ
     assert not hollow.any()
 
 
-def test_left_and_right_limbs_have_the_colours_of_mmpose(draw, image_dir):
-    figure = draw(image_ids=[5], kpt_thr=0)
-    metainfo = read_protocol(ann_file='any').metainfo
-    expected = {tuple(np.array(colour) / 255) for colour in metainfo['skeleton_link_colors']}
-    assert {to_rgb(line.get_color()) for line in figure.axes[1].lines} == expected
-    assert len(expected) > 2
-
-
 @pytest.mark.parametrize('data_set', ['coco', 'crowdpose'])
 def test_the_legend_tells_left_from_right_as_the_limbs_do(data_set):
     metainfo = parse_pose_metainfo(dict(from_file=f'configs/_base_/datasets/{data_set}.py'))
@@ -101,12 +91,6 @@ def test_the_legend_tells_left_from_right_as_the_limbs_do(data_set):
         assert colours[f'{side} limbs'] == shin_colour
         assert joints[f'{side}_wrist'] == joints[f'{side}_shoulder'] == shin_colour
     assert colours['left limbs'] != colours['right limbs']
-
-
-def test_columns_are_named_and_rows_say_how_crowded_they_are(draw, image_dir):
-    figure = draw(image_ids=[5])
-    assert [axes.get_title() for axes in figure.axes] == ['Ground truth', 'HRNet', 'CA-HRNet']
-    assert f'crowd index {crowd_index(annotations_of(image_dir, 5)):.2f}' in figure.axes[0].get_ylabel()
 
 
 def test_the_tool_writes_the_picture(tool, two_networks, image_dir):

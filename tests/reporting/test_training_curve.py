@@ -1,7 +1,6 @@
 import json
 import re
 import struct
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
@@ -57,24 +56,16 @@ def test_the_curve_has_ap_in_percent_at_the_epochs_of_validation(write_scalars):
     np.testing.assert_allclose(means.get_xydata(), [(epoch - 0.5, 1 / epoch) for epoch in range(1, 7)])
 
 
-def test_several_runs_are_told_apart_in_one_legend(write_scalars):
-    runs = {name: write_scalars(f'{name}/20260101_000000', iterations([1, 2])) for name in ('HRNet', 'CA-HRNet')}
-    figure = plot_training_curve(runs)
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ['HRNet', 'CA-HRNet']
-    colours = {line.get_color() for line in panel(figure, 'Loss').lines}
-    assert len(colours) == 2
-    assert len(figure.axes) == 2, 'no validation, no panel of AP'
-
-
-def test_a_legend_of_long_names_is_no_wider_than_the_picture(write_scalars):
+def test_several_runs_are_told_apart_in_one_legend_no_wider_than_the_picture(write_scalars):
     names = [f'CA-HRNet with reduction {reduction} in stages 2 to 4' for reduction in (8, 16, 32, 64)]
-    records = [*iterations([1, 2]), validation(2, 0.1)]
-    figure = plot_training_curve({name: write_scalars(f'{name}/20260101_000000', records) for name in names})
+    runs = {name: write_scalars(f'{name}/20260101_000000', iterations([1, 2])) for name in names}
+    figure = plot_training_curve(runs)
     figure.draw_without_rendering()
     (legend,) = figure.legends
-    assert len(legend.get_texts()) == len(names)
+    assert [text.get_text() for text in legend.get_texts()] == names
     assert figure.bbox.x0 <= legend.get_window_extent().x0 and legend.get_window_extent().x1 <= figure.bbox.x1
+    assert len({line.get_color() for line in panel(figure, 'Loss').lines}) == len(names)
+    assert len(figure.axes) == 2, 'no validation, no panel of AP'
 
 
 def test_drops_of_the_learning_rate_are_marked_where_the_schedule_has_them(write_scalars):
@@ -101,19 +92,16 @@ def test_training_by_iteration_is_drawn_by_iteration(write_scalars):
     assert panel(figure, 'AP').get_xlabel() == 'Iteration'
 
 
-@pytest.mark.parametrize('suffix', ['png', 'svg', 'pdf'])
-def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_path, suffix):
+@pytest.mark.parametrize(('suffix', 'start'), [('png', b'\x89PNG'), ('svg', b'<?xml version'), ('pdf', b'%PDF')])
+def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_path, suffix, start):
     work_dir = write_scalars('20260101_000000', [*iterations([1, 2]), validation(2, 0.3)])
     out = tmp_path / f'new_folder/curve.{suffix}'
     assert tool('plot_training_curve', f'A={work_dir}', '--out', out)[0] == 0
     content = out.read_bytes()
+    assert content.startswith(start)
     if suffix == 'png':
         width, height = struct.unpack('>II', content[16:24])
         assert width > 3 * height / 2 > 900, 'three panels at 300 dpi'
-    elif suffix == 'svg':
-        assert ElementTree.fromstring(content).tag.endswith('svg')
-    else:
-        assert content.startswith(b'%PDF')
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
@@ -138,12 +126,7 @@ def test_scalars_that_cannot_be_read_are_told_in_one_line(tool, tmp_path, conten
     assert not (tmp_path / 'curve.png').exists()
 
 
-def test_a_name_given_twice_is_refused(tool, tmp_path):
-    code, _, _ = tool('plot_training_curve', 'A=one', 'A=other', '--out', tmp_path / 'curve.png')
-    assert 'the name A is given twice' in code
-
-
-def test_a_format_that_is_none_is_refused_before_anything_is_written(tool, write_scalars, tmp_path):
-    work_dir = write_scalars('20260101_000000', iterations([1]))
-    code, _, _ = tool('plot_training_curve', f'A={work_dir}', '--out', tmp_path / 'curve.gif')
-    assert '.png, .svg, .pdf' in code
+def test_a_name_given_twice_and_a_format_that_is_none_are_refused(tool, write_scalars, tmp_path):
+    run = f'A={write_scalars("20260101_000000", iterations([1]))}'
+    assert 'the name A is given twice' in tool('plot_training_curve', run, run, '--out', tmp_path / 'curve.png')[0]
+    assert '.png, .svg, .pdf' in tool('plot_training_curve', run, '--out', tmp_path / 'curve.gif')[0]

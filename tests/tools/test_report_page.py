@@ -31,20 +31,18 @@ def pictures(tmp_path):
 
 
 def test_the_page_holds_its_pictures_and_fetches_nothing(tmp_path, pictures):
-    index = write_report(tmp_path / 'report', 'Demo', {}, {'Table 1': '<table></table>'}, pictures)
+    index = write_report(
+        tmp_path / 'report', 'A & B', {'Command': 'demo <&> "{x}"'}, {'Table 1': '<table></table>'}, pictures
+    )
     assert [path.name for path in (tmp_path / 'report').iterdir()] == ['index.html']
     page = Reader(index.read_text(encoding='utf-8'))
     assert page.sources == [
         f'data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}',
         f'data:image/png;base64,{base64.b64encode(PNG).decode()}',
     ]
+    assert {'A & B', 'Command', 'demo <&> "{x}"'} <= set(page.text), 'text, whatever it holds'
     headings = [text for text in page.text if text in ('Table 1', 'Figure 5', 'Figure 6')]
     assert headings == ['Table 1', 'Figure 5', 'Figure 6']
-
-
-def test_facts_are_text_whatever_they_hold(tmp_path):
-    index = write_report(tmp_path, 'A & B', {'Command': 'make demo <&> "{x}"'}, {}, {})
-    assert {'A & B', 'Command', 'make demo <&> "{x}"'} <= set(Reader(index.read_text(encoding='utf-8')).text)
 
 
 def test_a_missing_picture_leaves_the_page_as_it_was(tmp_path, pictures):
