@@ -16,7 +16,6 @@ from mmpose.registry import MODELS
 
 import ca_hrnet_plugin
 from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
-from ca_hrnet_plugin.models import CBAM
 
 
 @pytest.fixture
@@ -28,9 +27,11 @@ def test_builds_in_the_default_scope_of_another_package(backbone_config):
     other = Registry('model', parent=MMENGINE_MODELS, scope='other_package')
     with DefaultScope.overwrite_default_scope('other_package'):
         backbone = other.build(
-            dict(backbone_config, type='mmpose.CAHRNet', ca_cfg=dict(attention=dict(type='CBAM', reduction=4)))
+            dict(
+                backbone_config, type='mmpose.CAHRNet', ca_cfg=dict(attention=dict(type='CoordAttention', reduction=4))
+            )
         )
-    assert type(backbone.stage2[0].branches[0][0].ca['norm2']) is CBAM
+    assert type(backbone.stage2[0].branches[0][0].ca['norm2']) is CoordAttention
 
 
 def test_stock_hrnet_and_a_block_of_another_plugin_stay_what_they_are(backbone_config, monkeypatch):
