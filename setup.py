@@ -11,6 +11,8 @@ setup(
     description='Coordinate attention in HRNet, as a plugin for MMPose',
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
     # What .mim holds is links to configs/, tools/ and model-index.yml: a wheel carries the files, for mim search and
     # mim run; an editable install follows.

@@ -29,7 +29,7 @@ def check_output(*command, **kwargs) -> str:
 def wheel(tmp_path_factory):
     source = tmp_path_factory.mktemp('source') / 'clone'
     source.mkdir()
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(REPOSITORY / name, source)
     for name in ('ca_hrnet_plugin', 'configs', 'requirements', 'tests', 'tools'):
         shutil.copytree(REPOSITORY / name, source / name, symlinks=True)
