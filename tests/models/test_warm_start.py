@@ -195,7 +195,7 @@ def test_other_loading_takes_what_fits_as_hrnet_does_and_warns_once_with_counts(
         if not key.startswith('stage3.1') and 'norm2' not in key and 'bn2' not in key:
             assert torch.equal(ours.state_dict()[key], value), key
     features = [X.new_ones(1, 16, 8, 6), X.new_ones(1, 32, 4, 3)]
-    assert torch.equal(outputs(ours.stage2[0], features), outputs(stock.stage2[0], features))
+    assert torch.equal(outputs(ours.stage2[0], [*features]), outputs(stock.stage2[0], [*features]))
 
 
 def test_mmengine_loads_what_fits_of_a_wider_network(stock, log):
