@@ -29,7 +29,7 @@ ONEDL = (
     # The fork has no MMPose. Stock MMPose requires chumpy, which does not build and is never imported.
     '--no-build-isolation --no-binary xtcocotools xtcocotools json-tricks munkres',
     '--no-deps mmpose==1.3.2',
-    'hypothesis onnx onnxruntime onnxscript openvino pytest pytest-xdist timm',
+    'hypothesis onnx onnxruntime onnxscript openvino pydantic pytest pytest-xdist timm',
 )
 VERSIONS = """
 import platform, numpy, torch, mmcv, importlib.util
