@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mim.utils import get_installed_path
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 
 import ca_hrnet_plugin  # noqa: F401  before any test module: beside mmcv-lite, mmpose.models is importable after it alone
 
@@ -51,6 +52,15 @@ def mim(working_mim, tmp_path):
 def logger():
     """Made before any test: a logger keeps the output stream that was there when it was made."""
     return MMLogger.get_current_instance()
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    """Lets no test's runner leave its scope to the tests after it."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ class PlainArray(np.ndarray):
 
     def __setstate__(self, state: tuple):
         version, shape, plain_type, is_fortran, data = state
-        if self.size or type(data) is not bytes:
+        if self.size or type(data) is not bytes or type(plain_type) is not PlainType:
             raise pickle.UnpicklingError('it holds an array with no content of its own')
         super().__setstate__((version, shape, plain_type.dtype, is_fortran, data))
 
@@ -66,6 +66,8 @@ def _empty_array(*args) -> PlainArray:
 
 
 def _scalar(plain_type: PlainType, data: bytes) -> np.generic:
+    if type(plain_type) is not PlainType or type(data) is not bytes:  # a file can give an attribute dtype to others
+        raise pickle.UnpicklingError('it holds a scalar of no plain type')
     return np.ndarray((), plain_type.dtype, data)[()]
 
 

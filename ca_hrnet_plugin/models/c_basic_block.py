@@ -99,9 +99,14 @@ class CBasicBlock(BasicBlock):
             out = _inner_forward(x)
         return self.relu(out)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *args) -> None:
         """Completes the weights of a stock block, whichever of torch's and MMEngine's ways of loading calls this."""
         keys = [key for key in state_dict if key.startswith(prefix)]
         if keys and not any(key.startswith(f'{prefix}ca.') for key in keys):
             WARM_STARTS[self.warm_start](self, prefix, state_dict)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+            if local_metadata.get('assign_to_params_buffers'):  # then nothing is copied into what stood here
+                like = next(state_dict[key] for key in keys if state_dict[key].is_floating_point())
+                for key in [key for key in state_dict if key.startswith(f'{prefix}ca.')]:
+                    dtype = like.dtype if state_dict[key].is_floating_point() else None
+                    state_dict[key] = state_dict[key].to(like.device, dtype)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)

@@ -65,7 +65,7 @@ class CAHRNet(HRNet):
         self.ca_stages = tuple(ca_stages)
         c_basic_block = functools.partial(CBasicBlock, warm_start=warm_start, **(ca_cfg or {}))
         c_basic_block.expansion = 1  # HRNet asks its block for it
-        self.blocks_dict = {**HRNet.blocks_dict, 'C_BASIC': c_basic_block}
+        self.blocks_dict = {**self.blocks_dict, 'C_BASIC': c_basic_block}
         super().__init__(*args, **kwargs)
         self.register_load_state_dict_post_hook(_warn_of_misfits)
 

@@ -67,6 +67,11 @@ def obstacle_to_identity(block: nn.Module) -> str | None:
     for place, attention in block.ca.items():
         if type(attention) not in GATES:
             return f'which weights gate {type(attention).__name__} is not known'
+        # Such as masks of pruning, observers of quantisation, or the parts of a weight norm: zero is not theirs to be.
+        parts = [name for name, _ in _tensors_of(attention) if name.startswith(GATES[type(attention)])]
+        strange = next((name for name in parts if not name.endswith(('.weight', '.bias'))), None)
+        if strange:
+            return f'{strange} is neither weight nor bias of a gate'
         norm = getattr(block, place)
         if getattr(norm, 'weight', None) is None or getattr(norm, 'bias', None) is None:
             return f'{norm} has no affine weight and bias to scale'

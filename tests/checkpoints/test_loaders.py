@@ -68,6 +68,13 @@ def array(state: tuple) -> Call:
     return Call(RECONSTRUCT, np.ndarray, (0,), b'b', state=state)
 
 
+def named_type(code: str) -> OrderedDict:
+    """An object that has a type by an attribute, which torch lets a file set."""
+    named = OrderedDict()
+    named.dtype = code
+    return named
+
+
 def pointers() -> Call:
     """Type object with the flag that says so taken away: NumPy would take eight bytes of the file for a pointer."""
     return Call(np.dtype, 'O', False, True, state=(3, '|', None, None, None, 8, 8, 0))
@@ -108,6 +115,7 @@ HOSTILE = {
     'an array of objects': lambda command: array((1, (1,), np.dtype('O'), False, [Call(os.system, command)])),
     'an array of pointers': lambda command: array((1, (1,), pointers(), False, NONE)),
     'a pointer': lambda command: Call(SCALAR, pointers(), NONE),
+    'a pointer by an attribute': lambda command: Call(SCALAR, named_type('O'), NONE),
     'an object': lambda command: Call(SCALAR, np.dtype('O'), NONE),
     'an array over another': lambda command: Call(np.ndarray, (1,), 'O', bytearray(NONE)),
     'an array of a huge shape': lambda command: Call(np.ndarray, (10**13,), 'u1'),

@@ -13,6 +13,7 @@ from mmpose.apis import init_model
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.registry import MODELS
 from torch import nn
+from torch.nn.utils import prune  # noqa: F401
 
 from ca_hrnet_plugin import CAHRNet, config_path
 from ca_hrnet_plugin.models import CBAM
@@ -217,11 +218,20 @@ def test_a_part_of_the_network_starts_from_its_stock_weights_too(stock, part):
             assert torch.equal(value, expected[key]), key
 
 
-def test_a_network_without_memory_is_given_stock_weights(stock):
-    with torch.device('meta'):
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_a_network_is_given_stock_weights_of_another_type_to_have(stock, device):
+    with torch.device(device):
         ours = CAHRNet(NARROW)
-    ours.load_state_dict(stock.state_dict(), assign=True)
-    assert torch.equal(outputs(ours), outputs(stock))
+    double = copy.deepcopy(stock).double()
+    ours.load_state_dict(double.state_dict(), assign=True)
+    assert torch.equal(outputs(ours, X.double()), outputs(double, X.double()))
+
+
+def test_gates_that_something_else_was_made_of_are_an_obstacle(stock, log):
+    ours = CAHRNet(NARROW)
+    nn.utils.prune.identity(ours.stage2[0].branches[0][0].ca['norm2'].conv_h, 'weight')
+    ours.load_state_dict(stock.state_dict(), strict=False)
+    assert 'weight_orig is neither weight nor bias' in log[-1]
 
 
 def test_loading_calls_no_state_dict_which_hooks_may_watch(stock, monkeypatch):
