@@ -33,7 +33,7 @@ class CBasicBlock(BasicBlock):
         low_memory (bool, optional): See :class:`CoordAttention`.
         warm_start (str): What attention starts from when weights are loaded that have none for this block, which are
             those of a stock block: ``'identity'``, so that outputs are those of the stock block (see warm_start.py), or
-            ``'none'``, its own initial weights.
+            ``'none'``, the weights that it has.
         **kwargs: Whatever ``BasicBlock`` takes. ``norm_cfg`` is the attention's too.
 
     Raises:
