@@ -7,15 +7,14 @@ from .config_files import config_path
 # Our own command, python -m ca_hrnet_plugin NAME, is to answer at once, and imports neither torch nor MMPose: by its
 # exact first arguments, so that nobody else's process is affected.
 if sys.orig_argv[1:3] != ['-m', __name__] or sys.orig_argv[3:4] == ['check']:
-    from .registered import (
-        Bfloat16OptimWrapper,
-        CAHRNet,
-        CBasicBlock,
-        ChannelsLastHook,
-        CoordAttention,
-        CrowdCocoMetric,
-        restore_mmengine_loaders,
-    )
+    from .compat import mmcv_ops_stand_in
+
+    with mmcv_ops_stand_in():
+        from .checkpoints import register_loaders, restore_mmengine_loaders
+        from .engine import Bfloat16OptimWrapper, ChannelsLastHook
+        from .evaluation import CrowdCocoMetric
+        from .models import CAHRNet, CBasicBlock, CoordAttention
+    register_loaders()
 
 __all__ = [
     'Bfloat16OptimWrapper',

@@ -41,15 +41,14 @@ def register_loaders() -> None:
     if not can_allow_globals_by_name:
         return
     for prefix, loader in _registered():
-        ours = LOADERS.get(getattr(loader, '__name__', None))
-        if ours and (_is_ours(loader) or loader is getattr(mmengine_loaders, ours.__name__)):
-            CheckpointLoader.register_scheme(prefix, ours, force=True)
+        if _is_of(globals(), loader) or _is_of(vars(mmengine_loaders), loader):
+            CheckpointLoader.register_scheme(prefix, LOADERS.get(loader.__name__, loader), force=True)
 
 
 def restore_mmengine_loaders() -> None:
     """Puts MMEngine's own loaders back, for all models of the process."""
     for prefix, loader in _registered():
-        if _is_ours(loader):
+        if _is_of(globals(), loader):
             CheckpointLoader.register_scheme(prefix, getattr(mmengine_loaders, loader.__name__), force=True)
 
 
@@ -57,9 +56,9 @@ def _registered() -> list[tuple[str, Callable]]:
     return list(CheckpointLoader._schemes.items())  # there is no public way to ask
 
 
-def _is_ours(loader: Callable) -> bool:
+def _is_of(module: dict, loader: Callable) -> bool:
     # Unlike the module's name, functools.wraps does not copy this, and unlike the function a reload does not change it.
-    return getattr(loader, '__globals__', None) is globals()
+    return getattr(loader, '__globals__', None) is module
 
 
 def load_from_local(filename: str, map_location=None):

@@ -118,7 +118,8 @@ def _dataset(config: dict, key: str, transforms: list[dict]) -> Dataset:
     read_by = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
     num_keypoints = kind._load_metainfo(config.get('metainfo'))['num_keypoints'] if read_by == {POSE} else None
     root, ann_file = config.get('data_root'), config.get('ann_file')
-    prefixes = {'img': '', **(config.get('data_prefix') or {})}
+    prefixes = config.get('data_prefix') or {}
+    prefixes = {'img': '', **(prefixes if isinstance(prefixes, dict) else {'img': prefixes})}  # MMPretrain has a string
     filters = num_keypoints or dict(config.get('filter_cfg') or {}).get('filter_empty_gt')
     return Dataset(
         key,
@@ -126,7 +127,7 @@ def _dataset(config: dict, key: str, transforms: list[dict]) -> Dataset:
         kind.__name__,
         read_by in ({POSE}, {DETECTION}),
         num_keypoints,
-        _joined(root, ann_file) if ann_file else '',
+        _joined(root, ann_file) if isinstance(ann_file, str) else '',  # other data sets may have several
         {name: _joined(root, prefix) for name, prefix in prefixes.items()},
         bool(config.get('test_mode') or not filters),
         [one for one in transforms if isinstance(one, dict) and _name(one.get('type')).startswith('Load')],

@@ -17,7 +17,8 @@ URL_TIMEOUT_SECONDS = 20
 
 
 def check_weights(cfg: Config, parts: Iterable[str], report: Report) -> None:
-    """Checks the checkpoints that a config names: ``init_cfg`` in training is to be read, ``load_from`` is to fit.
+    """Checks the checkpoints that a config names: ``init_cfg`` in training is to be read, ``load_from`` is to fit,
+    in part where training starts from it.
 
     Args:
         cfg (Config): A whole config, whose default scope is the current one.
@@ -31,9 +32,14 @@ def check_weights(cfg: Config, parts: Iterable[str], report: Report) -> None:
         way_out = f'give another with --cfg-options {key}.checkpoint=FILE, or train from scratch with {key}=None'
         way_out = 'give the file that was trained with this config' if is_whole else way_out
         file, trouble = _located(path)
-        if file:
-            trouble = _misfit(cfg, file) if is_whole else _unreadable(file)
-        if trouble:
+        fits_in_part = False
+        if file and is_whole:
+            trouble, fits_in_part = _misfit(cfg, file)
+        elif file:
+            trouble = _unreadable(file)
+        if fits_in_part and 'train' in parts:  # as in fine-tuning for other keypoints
+            report.notes.append(f'{name} {trouble}: what fits is loaded')
+        elif trouble:
             report.troubles.append(f'{name} {trouble}: {way_out}')
         else:
             answer = ('fits the network' if is_whole else 'can be read') if file else 'is not on this disk: not opened'
@@ -78,23 +84,24 @@ def _unreadable(file: str) -> str | None:
     return None
 
 
-def _misfit(cfg: Config, file: str) -> str | None:
-    """Says what keeps a checkpoint from the network as a whole; None where nothing does."""
+def _misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
+    """Says what keeps a checkpoint from the network as a whole, None where nothing does, and whether a part fits."""
     try:
         model = MODELS.build(copy.deepcopy(cfg.model))
     except Exception as error:  # of whoever wrote the network
-        return f'has no network to fit: it cannot be built ({in_one_line(error)})'
+        return f'has no network to fit: it cannot be built ({in_one_line(error)})', False
     seen = []
     model.register_load_state_dict_post_hook(lambda _, keys: seen.append(keys))
     try:
         load_checkpoint(model, file, map_location='cpu', strict=True, logger='silent')
     except Exception as error:  # a pickle can fail in any way
         if not seen:
-            return f'cannot be used ({in_one_line(error)})'
+            return f'cannot be used ({in_one_line(error)})', False
         # Of shapes torch tells in words alone.
         shapes = [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
         missing = [key for key in seen[0].missing_keys if not key.endswith('num_batches_tracked')]
         kinds = {'missing': missing, 'unexpected': seen[0].unexpected_keys, 'of another shape': shapes}
         told = [f'{len(keys)} {kind}, first {keys[0]}' for kind, keys in kinds.items() if keys]
-        return f'does not fit the network ({"; ".join(told) or in_one_line(error)})'
-    return None
+        num_fitting = len(model.state_dict()) - len(seen[0].missing_keys) - len(shapes)
+        return f'does not fit the network ({"; ".join(told) or in_one_line(error)})', num_fitting > 0
+    return None, False

@@ -71,8 +71,9 @@ class CAHRNet(HRNet):
 
     def _make_stage(self, layer_config: Mapping, *args, **kwargs) -> tuple[nn.Sequential, list[int]]:
         """Makes a stage, of C-BasicBlocks where it is one that attends."""
-        attends = any(layer_config is self.extra[f'stage{stage}'] for stage in self.ca_stages)
-        if attends and layer_config['block'] == 'BASIC':
+        # HRNet makes them one after the other; its arguments do not say which one it is at.
+        stage = next(stage for stage in STAGES_WITH_BASIC_BLOCKS if f'stage{stage}' not in self._modules)
+        if stage in self.ca_stages and layer_config['block'] == 'BASIC':
             layer_config = dict(layer_config, block='C_BASIC')
         return super()._make_stage(layer_config, *args, **kwargs)
 

@@ -288,6 +288,9 @@ def test_data_that_is_not_read_as_coco_is_has_its_files_looked_for(config, coco)
     report = check_config(config)
     assert report.troubles == []
     assert 'MpiiDataset is not read as COCO is' in str(report.notes)
+    # As other packages' data sets have them.
+    config.train_dataloader.dataset.update(ann_file=['a.txt', 'b.txt'], data_prefix='train2017/')
+    assert check_config(config).troubles == []
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def test_what_does_not_fit_is_counted_and_the_first_named(config, tmp_path):
     weights['head.final_layer.weight'] = weights['head.final_layer.weight'][:16]
     torch.save(dict(state_dict=weights), config.load_from)
     (line,) = check(config, 'test').troubles
+    assert check(config, 'train') == Report(notes=[line.rpartition(': give')[0] + ': what fits is loaded'])
     for told in (
         '1 missing, first backbone.conv1.weight',
         '2 unexpected, first teacher.weight',

@@ -43,6 +43,14 @@ def test_attention_sits_in_the_stages_that_are_named():
         assert num_attention(backbone.layer1) == 0
 
 
+def test_a_subclass_may_change_what_a_stage_is_made_of():
+    class Shallow(CAHRNet):
+        def _make_stage(self, layer_config, *args, **kwargs):
+            return super()._make_stage({**layer_config, 'num_modules': 1}, *args, **kwargs)
+
+    assert num_attention(Shallow(W32, ca_stages=(2, 3))) == 8 + 12
+
+
 def test_without_stages_it_is_stock_hrnet():
     torch.manual_seed(0)
     ours, stock = CAHRNet(NARROW, ca_stages=()), HRNet(NARROW)
