@@ -1,4 +1,4 @@
-"""Times CA-HRNet beside stock HRNet and beside other forms of coordinate attention, in turns within one run.
+"""Times CA-HRNet and other forms of coordinate attention, each next to stock HRNet, within one run.
 
 What counts is the ratio to HRNet in the same mode: the median over the rounds, and the interval that holds the middle
 half of them. Peak memory and kernels (ATen's calls on the CPU) are of one call; bytes kept are what forward keeps for
@@ -67,17 +67,20 @@ def measure(
             saved_bytes=measure_saved_bytes(model, function) if task == 'training' and mode == 'eager' else None,
             kernels=count_kernels(function, args.device) if mode == 'eager' else None,
         )
-    seconds = time_side_by_side(functions, args.rounds, on_round)
+    stock = {name: ('HRNet', name[1]) for name in functions if name[0] != 'HRNet'}
+    eager = {name: ('HRNet', 'eager') for name in functions if name[0] == 'HRNet' and name[1] != 'eager'}
+    timings = time_side_by_side(functions, stock | eager or {name: name for name in functions}, args.rounds, on_round)
     rows = []
-    for (variant, mode), times in seconds.items():
-        ratios = np.divide(times, seconds['HRNet', mode])
+    for (variant, mode), (seconds, ratios) in timings.items():
+        to_mode = ratios if (variant, mode) in stock else [1]
+        mode_to_eager = timings['HRNet', mode].ratios if mode != 'eager' else [1]
         rows.append(
             dict(
                 task=task, part=part, batch=batch, dtype=dtype, layout=layout, variant=variant, mode=mode,
-                seconds=float(np.median(times)),
-                ratio=float(np.median(ratios)),
-                middle_half=np.percentile(ratios, [25, 75]).tolist(),
-                to_eager_hrnet=float(np.median(np.divide(times, seconds['HRNet', 'eager']))),
+                seconds=float(np.median(seconds)),
+                ratio=float(np.median(to_mode)),
+                middle_half=np.percentile(to_mode, [25, 75]).tolist(),
+                to_eager_hrnet=float(np.median(to_mode) * np.median(mode_to_eager)),
                 **figures[variant, mode],
             )
         )  # fmt: skip

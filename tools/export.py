@@ -53,10 +53,10 @@ def main() -> None:
         differences = {name: check_onnx(model, run, crops) for name, run in runs.items()}
         functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
         functions |= {name: lambda run=run: run(crops.numpy()) for name, run in runs.items()}
-        seconds = {name: median(times) for name, times in time_side_by_side(functions, args.rounds).items()}
+        timings = time_side_by_side(functions, dict.fromkeys(runs, 'PyTorch'), args.rounds)
         rows = [
-            [name, 1000 * time / len(crops), seconds['PyTorch'] / time, *differences.get(name, ())]
-            for name, time in seconds.items()
+            [name, 1000 * median(seconds) / len(crops), 1 / median(ratios or [1]), *differences.get(name, ())]
+            for name, (seconds, ratios) in timings.items()
         ]
         headers = ['', 'ms a person', 'times as fast', 'heatmaps differ by', 'keypoints differ by (pixels)']
         print(tabulate(rows, headers, floatfmt=('', '.1f', '.2f', '.1e', '.4f')))

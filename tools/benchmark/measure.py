@@ -1,43 +1,64 @@
 """Time, memory and calls of functions that are to be compared."""
 
 import itertools
+import json
 import math
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
+from torch.utils import benchmark
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.benchmark import Timer
 
 MIN_SECONDS = 0.05  # of one measurement, so that the clock does not matter
 
 
+class Timing(NamedTuple):
+    """Of a function, the seconds of a call and their ratio to its baseline's, for each measurement."""
+
+    seconds: list[float]
+    ratios: list[float]
+
+
 def time_side_by_side(
-    functions: Mapping[str, Callable[[], object]], rounds: int, on_round: Callable[[], None] = lambda: None
-) -> dict[str, list[float]]:
-    """Times functions in turns, so that whatever else the machine does falls on all of them.
+    functions: Mapping[Hashable, Callable[[], object]],
+    baselines: Mapping[Hashable, Hashable],
+    rounds: int,
+    on_round: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = benchmark.timer,
+) -> dict[Hashable, Timing]:
+    """Times each function right after or before its baseline, so that whatever else the machine does falls on both.
 
     Args:
-        functions (Mapping[str, Callable]): What to time.
-        rounds (int): Measurements of each. The order is reversed from round to round.
+        functions (Mapping[Hashable, Callable]): What to time, by name.
+        baselines (Mapping[Hashable, Hashable]): Of each function the one that it is compared with. One that is a
+            baseline alone has no ratios.
+        rounds (int): Measurements of each pair. The order is reversed from round to round.
         on_round (Callable): Called after each round.
-
-    Returns:
-        dict[str, list[float]]: Seconds of a call, for each function and round.
+        clock (Callable): Seconds; by default torch's own, which waits for a GPU.
     """
     timers, repeats = {}, {}
     for name, function in functions.items():
         function()  # compiles, and fills caches
-        timers[name] = Timer('function()', globals=dict(function=function), num_threads=torch.get_num_threads())
+        timers[name] = benchmark.Timer(
+            'function()', timer=clock, globals=dict(function=function), num_threads=torch.get_num_threads()
+        )
         repeats[name] = max(1, math.ceil(MIN_SECONDS / timers[name].timeit(2).median))
-    seconds = {name: [] for name in functions}
-    for order in itertools.islice(itertools.cycle([list(functions), list(functions)[::-1]]), rounds):
-        for name in order:
-            seconds[name].append(timers[name].timeit(repeats[name]).median)
+    timings = {name: Timing([], []) for name in functions}
+    for order in itertools.islice(itertools.cycle([1, -1]), rounds):
+        for pair in list(baselines.items())[::order]:
+            seconds = {name: timers[name].timeit(repeats[name]).median for name in pair[::order]}
+            for name in pair:
+                timings[name].seconds.append(seconds[name])
+            name, baseline = pair
+            timings[name].ratios.append(seconds[name] / seconds[baseline])
         on_round()
-    return seconds
+    return timings
 
 
 def measure_saved_bytes(module: nn.Module, forward: Callable[[], object]) -> int:
@@ -92,5 +113,9 @@ def measure_peak_memory(function: Callable[[], object], device: str = 'cpu') -> 
         return torch.cuda.max_memory_allocated() - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         function()
-    changes = sorted((event.time_range.start, event.self_cpu_memory_usage) for event in record.events())
+    # Of each operator events() has the sum alone, in which what it held meanwhile is not seen.
+    with tempfile.TemporaryDirectory() as folder:
+        record.export_chrome_trace(f'{folder}/trace.json')
+        trace = json.loads(Path(folder, 'trace.json').read_text())['traceEvents']
+    changes = sorted((event['ts'], event['args']['Bytes']) for event in trace if event.get('name') == '[memory]')
     return max(itertools.accumulate((change for _, change in changes), initial=0))

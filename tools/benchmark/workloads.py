@@ -81,6 +81,7 @@ def make_workload(
             return torch.no_grad()(autocast(lambda: model.backbone(crops)))
 
         def step():
+            model.zero_grad()
             with autocast:
                 loss = model.backbone(crops)[0].float().square().mean()
             loss.backward()

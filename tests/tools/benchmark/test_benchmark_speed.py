@@ -3,7 +3,7 @@ import json
 
 import pytest
 import torch
-from benchmark import VARIANTS, build_pose_model, measure_peak_memory
+from benchmark import VARIANTS, build_pose_model, make_workload, measure_peak_memory, time_side_by_side
 from mmpose.models.backbones.hrnet import HRNet
 
 from ca_hrnet_plugin import config_path
@@ -58,3 +58,35 @@ def test_peak_memory_is_of_what_is_held_at_once():
         return torch.ones(1000, 1000)
 
     assert measure_peak_memory(two_then_one) == 2 * 4_000_000
+    x = torch.ones(1000, 1000)
+    assert measure_peak_memory(lambda: x.logsumexp(1)) >= 4_000_000, 'it holds the exponentials meanwhile'
+
+
+def test_each_function_is_timed_next_to_its_own_baseline_on_a_machine_that_becomes_slower():
+    now, called = [0.0], []
+
+    def function(name: str, seconds: float):
+        def call():
+            called.append(name)
+            now[0] += seconds * (1 + now[0])
+
+        return call
+
+    functions = {name: function(name, seconds) for name, seconds in dict(stock=0.001, twice=0.002, half=0.0005).items()}
+    timings = time_side_by_side(functions, dict(twice='stock', half='stock'), rounds=4, clock=lambda: now[0])
+    assert timings['stock'].seconds[-1] > 1.5 * timings['stock'].seconds[0]
+    assert len(timings['stock'].seconds) == 2 * len(timings['twice'].seconds) == 8
+    assert timings['stock'].ratios == []
+    for name, expected in dict(twice=2, half=0.5).items():
+        # Of two rounds, one has the function first and one the baseline.
+        assert sum(timings[name].ratios) / 4 == pytest.approx(expected, rel=0.1)
+
+
+def test_a_step_does_not_add_to_the_gradients_of_the_one_before():
+    model = build_pose_model(NARROW, 'CA-HRNet')
+    step = make_workload(model, 'training', 'backbone', 'eager', 2, (96, 128))
+    gradients = []
+    for _ in range(2):
+        step()
+        gradients.append(model.backbone.conv1.weight.grad.clone())
+    torch.testing.assert_close(*gradients)
