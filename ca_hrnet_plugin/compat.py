@@ -22,7 +22,8 @@ def onnx_export_options(input_name: str, any_batch: bool) -> dict:
     if 'external_data' not in inspect.signature(torch.onnx.export).parameters:
         return dict(dynamic_axes={input_name: {0: 'batch'}} if any_batch else None)
     dynamic_shapes = {input_name: {0: torch.export.Dim('batch')}} if any_batch else None
-    return dict(dynamo=True, external_data=False, dynamic_shapes=dynamic_shapes)
+    # The oldest opset that it writes: runtimes lag behind.
+    return dict(dynamo=True, opset_version=18, external_data=False, dynamic_shapes=dynamic_shapes)
 
 
 @contextlib.contextmanager

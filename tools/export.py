@@ -1,7 +1,8 @@
 """Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
 
 Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
-(N, 3, H, W) to heatmaps.
+(N, 3, H, W) to heatmaps, or with --pixels crops as OpenCV reads them. Its metadata has the mean, the deviation, the
+size of a crop and the codec.
 """
 
 import argparse
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument('checkpoint')
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
     parser.add_argument('--batch', type=int, help='fixes the number of crops, which is free by default')
+    parser.add_argument('--pixels', action='store_true', help='the graph normalises: it takes BGR values of 0 to 255')
     parser.add_argument(
         '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='to be quickest in (default: %(default)s)'
     )
@@ -40,25 +42,26 @@ def main() -> None:
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'not exported: {error}')
     try:
-        crops = read_crops(model, args.batch or args.people)
+        pixels, crops = read_crops(model, args.batch or args.people)
     except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
         sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')
     with whole_file(args.out) as unfinished:
         height, width = crops.shape[2:]
+        inputs = pixels if args.pixels else crops
         try:
-            export_onnx(model, unfinished, (width, height), args.batch, args.runtime)
+            export_onnx(model, unfinished, (width, height), args.batch, args.runtime, args.pixels)
             runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
         except ModuleNotFoundError as error:
             sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
-        differences = {name: check_onnx(model, run, crops) for name, run in runs.items()}
+        differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}
         functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
-        functions |= {name: lambda run=run: run(crops.numpy()) for name, run in runs.items()}
+        functions |= {name: lambda run=run: run(inputs.numpy()) for name, run in runs.items()}
         timings = time_side_by_side(functions, dict.fromkeys(runs, 'PyTorch'), args.rounds)
         rows = [
-            [name, 1000 * median(seconds) / len(crops), 1 / median(ratios or [1]), *differences.get(name, ())]
+            [name, len(crops) / median(seconds), 1 / median(ratios or [1]), *differences.get(name, ())]
             for name, (seconds, ratios) in timings.items()
         ]
-        headers = ['', 'ms a person', 'times as fast', 'heatmaps differ by', 'keypoints differ by (pixels)']
+        headers = ['', 'people a second', 'times as fast', 'heatmaps differ by', 'keypoints differ by (pixels)']
         print(tabulate(rows, headers, floatfmt=('', '.1f', '.2f', '.1e', '.4f')))
         wrong = [name for name, found in differences.items() if found.keypoints > MAX_KEYPOINT_DIFFERENCE]
         if wrong:

@@ -17,15 +17,15 @@ class Difference(NamedTuple):
     keypoints: float
 
 
-def read_crops(model: nn.Module, num_crops: int) -> Tensor:
-    """Reads the first people of the test data as the network sees them.
+def read_crops(model: nn.Module, num_crops: int) -> tuple[Tensor, Tensor]:
+    """Reads the first people of the test data.
 
     Args:
         model (nn.Module): From MMPose's ``init_model``, with its config as ``cfg``.
         num_crops (int): How many crops: where there are fewer people, they come again.
 
     Returns:
-        Tensor: Normalised crops, (N, 3, H, W).
+        tuple[Tensor, Tensor]: Their crops in BGR pixels, and normalised as the network sees them, (N, 3, H, W).
 
     Raises:
         FileNotFoundError, AssertionError: The data is not there, as MMPose says it.
@@ -35,20 +35,24 @@ def read_crops(model: nn.Module, num_crops: int) -> Tensor:
     if not len(people):
         raise ValueError('the test data has no person')
     samples = pseudo_collate([people[index % len(people)] for index in range(num_crops)])
-    return model.data_preprocessor(samples)['inputs']
+    pixels = torch.stack(samples['inputs']).float()
+    return pixels, model.data_preprocessor(samples)['inputs']
 
 
-def check_onnx(model: nn.Module, run: Callable[[np.ndarray], np.ndarray], crops: Tensor) -> Difference:
+def check_onnx(
+    model: nn.Module, run: Callable[[np.ndarray], np.ndarray], crops: Tensor, inputs: Tensor | None = None
+) -> Difference:
     """Compares a graph with the model it was exported from, without flip test.
 
     Args:
         model (nn.Module): The model, in eval mode.
         run (Callable): From :func:`load_onnx`.
         crops (Tensor): Normalised crops, (N, 3, H, W).
+        inputs (Tensor, optional): The same crops as the graph takes them, if it takes pixels.
     """
     with torch.no_grad():
         expected = model.head(model.backbone(crops))
-    found = torch.from_numpy(np.array(run(crops.numpy())))
+    found = torch.from_numpy(np.array(run((crops if inputs is None else inputs).numpy())))
     pairs = zip(model.head.decode(expected), model.head.decode(found), strict=True)
     return Difference(
         heatmaps=float((found - expected).abs().max() / expected.abs().max()),

@@ -1,6 +1,6 @@
 """A top-down heatmap network as an ONNX graph, and the runtimes that run it on the CPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +40,10 @@ class _AttentionGraph(nn.Module):
 
 
 class _Heatmaps(nn.Module):
-    def __init__(self, model: nn.Module, enlarge_gates: bool):
+    def __init__(self, model: nn.Module, enlarge_gates: bool, takes_pixels: bool):
         super().__init__()
         self.backbone, self.head = model.backbone, model.head
+        self.normalise = _Normalise(model.data_preprocessor) if takes_pixels else nn.Identity()
         for block in list(self.modules()):
             if isinstance(block, CBasicBlock):
                 for place, attention in list(block.ca.items()):
@@ -50,7 +51,21 @@ class _Heatmaps(nn.Module):
                         block.ca[place] = _AttentionGraph(attention, enlarge_gates)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.head(self.backbone(crops))
+        return self.head(self.backbone(self.normalise(crops)))
+
+
+class _Normalise(nn.Module):
+    """What MMPose's data preprocessor does to the values of images, for a batch of BGR pixels."""
+
+    def __init__(self, preprocessor: nn.Module):
+        super().__init__()
+        self.to_rgb = preprocessor._channel_conversion  # it has no public name
+        self.register_buffer('order', torch.tensor([2, 1, 0] if self.to_rgb else [0, 1, 2]))
+        self.register_buffer('mean', getattr(preprocessor, 'mean', torch.zeros(3, 1, 1)))
+        self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return (pixels.index_select(1, self.order) - self.mean) / self.std
 
 
 def export_onnx(
@@ -59,6 +74,7 @@ def export_onnx(
     input_size: tuple[int, int],
     batch_size: int | None = None,
     runtime: str = 'ONNX Runtime',
+    takes_pixels: bool = False,
 ) -> None:
     """Writes backbone and head of a top-down heatmap model as one ONNX graph, its norms folded.
 
@@ -71,6 +87,8 @@ def export_onnx(
         input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
         batch_size (int, optional): Fixed number of crops; any number by default.
         runtime (str): The one of ``RUNTIMES`` that the graph is to be quickest in. Any runs it.
+        takes_pixels (bool): Whether ``crops`` are pixels instead, BGR from 0 to 255 as OpenCV reads them, which the
+            graph normalises.
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
@@ -79,7 +97,7 @@ def export_onnx(
     if runtime not in RUNTIMES:
         raise ValueError(f'runtime={runtime!r} of export_onnx: give one of {", ".join(RUNTIMES)}')
     width, height = input_size
-    network = _Heatmaps(fuse_for_inference(model), enlarge_gates=runtime == 'ONNX Runtime')
+    network = _Heatmaps(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
@@ -91,6 +109,28 @@ def export_onnx(
             verbose=False,
             **onnx_export_options(INPUT, any_batch=batch_size is None),
         )
+        _describe(unfinished, model, input_size, takes_pixels)
+
+
+def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], takes_pixels: bool) -> None:
+    """Writes into a graph's metadata what a program needs that has neither MMPose nor the config."""
+    import onnx
+
+    normalise = _Normalise(model.data_preprocessor)
+    properties = dict(
+        input='BGR pixels' if takes_pixels else f'{"RGB" if normalise.to_rgb else "BGR"} pixels, less mean, by std',
+        mean=_listed(normalise.mean.flatten()),
+        std=_listed(normalise.std.flatten()),
+        input_size=_listed(input_size),
+        codec=type(model.head.decoder).__name__,
+    )
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, properties)
+    onnx.save(graph, path)
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ', '.join(f'{number:g}' for number in numbers)
 
 
 def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], np.ndarray]:

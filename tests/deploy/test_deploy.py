@@ -1,13 +1,20 @@
+import copy
+
+import cv2
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmpose.apis import inference_topdown, init_model
+from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from mmpose.registry import MODELS
 from torch import nn
 
 from ca_hrnet_plugin import CoordAttention, config_path
-from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_inference, load_onnx
+from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_inference, load_onnx, predict_people
 
 
 @pytest.fixture(scope='module')
@@ -64,6 +71,52 @@ def test_a_graph_runs_any_number_of_crops_and_says_what_pytorch_says(model, tmp_
         difference = check_onnx(model, run, crops(batch_size))
         assert difference.heatmaps < 1e-4
         assert difference.keypoints < 0.01
+
+
+@pytest.mark.parametrize('to_rgb', [True, False])
+def test_a_graph_may_take_pixels_and_says_what_it_takes(model, tmp_path, to_rgb):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 96)).astype(np.uint8)
+    model = copy.deepcopy(model)
+    model.data_preprocessor = PoseDataPreprocessor(mean=[120, 110, 100], std=[60, 50, 40], bgr_to_rgb=to_rgb)
+    normalised = model.data_preprocessor(dict(inputs=list(torch.from_numpy(pixels)), data_samples=[]))['inputs']
+    export_onnx(model, tmp_path / 'pixels.onnx', (96, 128), takes_pixels=True)
+    run = load_onnx(tmp_path / 'pixels.onnx', 'ONNX Runtime')
+    assert check_onnx(model, run, normalised, torch.from_numpy(pixels).float()).heatmaps < 1e-4
+    said = onnxruntime.InferenceSession(tmp_path / 'pixels.onnx').get_modelmeta().custom_metadata_map
+    expected = dict(input='BGR pixels', mean='120, 110, 100', std='60, 50, 40', input_size='96, 128')
+    assert said.items() >= (expected | dict(codec='MSRAHeatmap')).items()
+
+
+# In TensorRT's parser, OpenVINO, OpenCV and CoreML alike.
+COMMON = {
+    *('Add', 'AveragePool', 'Clip', 'Concat', 'Constant', 'Conv', 'Div', 'Gather', 'HardSwish', 'Mul', 'ReduceMean'),
+    *('Relu', 'Reshape', 'Resize', 'Sigmoid', 'Slice', 'Split', 'Sub', 'Transpose'),
+}
+
+
+@pytest.mark.parametrize('options', [{}, dict(batch_size=1, takes_pixels=True, runtime='OpenVINO')])
+def test_a_graph_is_of_operators_that_every_runtime_has(model, tmp_path, options):
+    export_onnx(model, tmp_path / 'model.onnx', (96, 128), **options)
+    graph = onnx.load(tmp_path / 'model.onnx')
+    assert {node.op_type for node in graph.graph.node} <= COMMON
+    assert [(one.domain, one.version <= 18) for one in graph.opset_import] == [('', True)]
+
+
+def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
+    model = init_model(config_path('demo/ca_hrnet_w16_128x96'), device='cpu')
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (150, 200, 3), np.uint8) for _ in range(3)]
+    cv2.imwrite(str(tmp_path / 'image.png'), images[0])
+    people = [(images[index % 3], [10 * index, 5, 10 * index + 60, 120]) for index in range(7)]
+    people[0] = (tmp_path / 'image.png', people[0][1])
+    found = list(predict_people(model, iter(people), batch_size=3))
+    assert len(found) == len(people)
+    for sample, (image, box) in zip(found, people, strict=True):
+        (alone,) = inference_topdown(model, image if isinstance(image, np.ndarray) else str(image), [box])
+        expected = alone.pred_instances
+        np.testing.assert_allclose(sample.pred_instances.keypoints, expected.keypoints, atol=1e-3)
+        np.testing.assert_allclose(sample.pred_instances.keypoint_scores, expected.keypoint_scores, atol=1e-5)
+    assert list(predict_people(model, [])) == []
 
 
 def test_a_graph_of_fixed_size_takes_that_size_alone(model, tmp_path):
