@@ -6,36 +6,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmpose.apis import inference_topdown, init_model
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
-from mmpose.registry import MODELS
 from torch import nn
 
-from ca_hrnet_plugin import CoordAttention, config_path
+from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_inference, load_onnx, predict_people
-
-
-@pytest.fixture(scope='module')
-def model():
-    cfg = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
-    init_default_scope(cfg.default_scope)
-    for number, stage in enumerate((cfg.model.backbone.extra[f'stage{number}'] for number in range(1, 5)), start=1):
-        stage.update(num_modules=1, num_blocks=(1,) * number)  # compilers take their time
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    random = torch.Generator().manual_seed(0)
-    for module in model.modules():  # as after training: no norm is 0 to 1, no gate a half
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1, generator=random)
-            module.running_var.uniform_(0.5, 2, generator=random)
-            module.weight.data.uniform_(0.5, 1.5, generator=random)
-            module.bias.data.normal_(0, 0.1, generator=random)
-        if isinstance(module, CoordAttention):
-            for conv in (module.conv_h, module.conv_w):
-                conv.weight.data.normal_(0, 0.5, generator=random)
-    return model.eval()
 
 
 def crops(batch_size):

@@ -1,0 +1,64 @@
+"""The programs of docs/deploy.md, run as they stand there."""
+
+import copy
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmpose.apis import inference_topdown
+
+from ca_hrnet_plugin.deploy import export_onnx
+
+DOCUMENT = Path(__file__).parents[2] / 'docs/deploy.md'
+
+
+def program(word: str) -> str:
+    """The one with the word in it."""
+    (found,) = [one for one in re.findall(r'```python\n(.*?)```', DOCUMENT.read_text(), re.DOTALL) if word in one]
+    return found
+
+
+@pytest.fixture(params=['noise', 'real'])
+def people(request, tmp_path) -> list[tuple[str, list[float]]]:
+    """The image and the box [left, top, width, height] of each."""
+    if request.param == 'noise':
+        cv2.imwrite(str(tmp_path / 'noise.png'), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
+        return [(str(tmp_path / 'noise.png'), [7.3 * number, 11, 40 + 20 * number, 170]) for number in range(8)]
+    folder = request.getfixturevalue('data_root') / 'coco'
+    content = json.loads((folder / 'annotations/person_keypoints_train2017.json').read_text())
+    files = {image['id']: str(folder / 'train2017' / image['file_name']) for image in content['images']}
+    return [(files[one['image_id']], one['bbox']) for one in content['annotations'] if one['num_keypoints']]
+
+
+def test_rtmlib_gives_the_keypoints_of_mmpose(model, people, tmp_path, monkeypatch):
+    pytest.importorskip('rtmlib', reason='rtmlib brings an OpenCV of its own: in the environment of make test alone')
+    monkeypatch.chdir(tmp_path)
+    model = copy.deepcopy(model)
+    model.test_cfg['flip_test'] = False
+    model.head.final_layer.bias.data += 1  # of joints that are nowhere MMPose gives no place
+    export_onnx(model, 'ca_hrnet.onnx', (96, 128), takes_pixels=True)
+    names, differences = {}, []
+    for file, (left, top, width, height) in people:
+        box = [left, top, left + width, top + height]
+        code = program('rtmlib').replace('(192, 256)', '(96, 128)').replace('[[50, 20, 300, 480]]', f'[{box}]')
+        exec(code.replace('people.jpg', file), names)
+        (sample,) = inference_topdown(model, file, [box])
+        pixels = max(width / 96, height / 128) * 1.25  # of the image, for one of the crop
+        differences.append(np.abs(names['keypoints'] - sample.pred_instances.keypoints) / pixels)
+        np.testing.assert_allclose(names['scores'], sample.pred_instances.keypoint_scores, atol=1e-3)
+    assert np.percentile(differences, 95) < 0.01
+
+
+def test_people_of_many_images_are_printed(model, people, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model.cfg.dump('config.py')
+    torch.save(model.state_dict(), 'checkpoint.pth')
+    for name in ('frame1.jpg', 'frame2.jpg'):
+        shutil.copy(people[0][0], name)
+    exec(program('predict_people'))
+    assert capsys.readouterr().out.count('[[[') == 2
