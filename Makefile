@@ -7,7 +7,7 @@ TORCH ?=
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench matrix environment
+.PHONY: demo test lint bench gpu matrix environment
 .SILENT:
 
 demo: environment
@@ -30,6 +30,17 @@ bench: environment
 	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --layouts contiguous channels_last --dtypes float32 bfloat16 \
 		--out work_dirs/speed_training.json
 	$(BIN)/python tools/benchmark_speed.py --parts model --data --out work_dirs/speed_model.json
+
+# What needs a GPU: its tests, and the benchmark there. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER_OF_WHEELS
+gpu: export PYTHONWARNINGS = ignore
+gpu: environment
+	$(BIN)/python -m pytest -rs tests/test_cuda.py
+	if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+		$(BIN)/python tools/benchmark_speed.py --tasks inference --batches 1 32 --modes eager "CUDA graph" \
+			--dtypes float32 float16 --rounds 10 --out work_dirs/speed_gpu_inference.json && \
+		$(BIN)/python tools/benchmark_speed.py --tasks training --batches 32 --layouts contiguous channels_last \
+			--dtypes float32 float16 bfloat16 --rounds 10 --out work_dirs/speed_gpu_training.json; \
+	else echo 'no GPU that PyTorch can use: nothing was measured'; fi
 
 # The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.13 and disk.
 matrix:
