@@ -1,0 +1,65 @@
+"""What the documents tell to type is run as it is written."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.registry import MODELS
+
+from ca_hrnet_plugin import config_path
+
+REPOSITORY = Path(__file__).parents[1]
+DOCS = REPOSITORY / 'docs'
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```', document.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def stock_checkpoint(tmp_path) -> None:
+    """HRNet-W32 for COCO as OpenMMLab publishes it, with random weights: ``hrnet_w32.pth``."""
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config_path('hrnet_w32_coco_256x192')).model)
+    torch.save(dict(meta=dict(epoch=210), state_dict=model.state_dict()), tmp_path / 'hrnet_w32.pth')
+
+
+def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn_data, tmp_path):
+    config, poses = blocks(DOCS / 'own_data.md', 'python')
+    (tmp_path / 'five_points.py').write_text(config)
+    folder = tmp_path / 'data/five_points'
+    shutil.copytree(drawn_data / 'coco/train2017', folder / 'images')
+    content = json.loads((drawn_data / 'coco/annotations/person_keypoints_train2017.json').read_text())
+    for person in content['annotations']:
+        five = [person['keypoints'][3 * index : 3 * index + 3] for index in (0, 9, 10, 15, 16)]
+        person.update(keypoints=sum(five, []), num_keypoints=sum(point[2] > 0 for point in five))
+    content['categories'] = json.loads(blocks(DOCS / 'own_data.md', 'json')[0])['categories']
+    content['annotations'] = [person for person in content['annotations'] if person['num_keypoints']][:4]
+    for split in ('train', 'val'):
+        (folder / f'{split}.json').write_text(json.dumps(content))
+
+    check = [sys.executable, '-m', 'ca_hrnet_plugin', 'check', 'five_points.py']
+    checked = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    options = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', f'val_evaluator.outfile_prefix={tmp_path}/five')
+    run = mim('train', 'mmpose', 'five_points.py', '--cfg-options', *options)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert '104 attention modules start as identity' in run.stdout + run.stderr
+    results = json.loads((tmp_path / 'five.keypoints.json').read_text())
+    assert len(results) == 4
+    assert {len(result['keypoints']) for result in results} == {5 * 3}
+
+    shutil.copy(next((folder / 'images').iterdir()), tmp_path / 'person.jpg')
+    program = poses.replace('epoch_210', 'epoch_1')
+    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / 'poses/person.jpg').is_file()
+    meta = torch.load(tmp_path / 'work_dirs/five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
+    assert meta['flip_indices'] == [0, 2, 1, 4, 3]
