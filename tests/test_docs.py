@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -37,8 +38,8 @@ def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn
     shutil.copytree(drawn_data / 'coco/train2017', folder / 'images')
     content = json.loads((drawn_data / 'coco/annotations/person_keypoints_train2017.json').read_text())
     for person in content['annotations']:
-        five = [person['keypoints'][3 * index : 3 * index + 3] for index in (0, 9, 10, 15, 16)]
-        person.update(keypoints=sum(five, []), num_keypoints=sum(point[2] > 0 for point in five))
+        five = np.reshape(person['keypoints'], (17, 3))[[0, 9, 10, 15, 16]]
+        person.update(keypoints=five.ravel().tolist(), num_keypoints=int((five[:, 2] > 0).sum()))
     content['categories'] = json.loads(blocks(DOCS / 'own_data.md', 'json')[0])['categories']
     content['annotations'] = [person for person in content['annotations'] if person['num_keypoints']][:4]
     for split in ('train', 'val'):
