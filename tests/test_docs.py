@@ -1,5 +1,6 @@
 """What the documents tell to type is run as it is written."""
 
+import doctest
 import json
 import re
 import shutil
@@ -12,7 +13,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmpose.registry import MODELS
+from versions import since_torch
 
+import ca_hrnet_plugin.deploy
 from ca_hrnet_plugin import config_path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -64,3 +67,20 @@ def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn
     assert (tmp_path / 'poses/person.jpg').is_file()
     meta = torch.load(tmp_path / 'work_dirs/five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
     assert meta['flip_indices'] == [0, 2, 1, 4, 3]
+
+
+@since_torch('2.6', 'the examples have its loaders and its exporter')
+def test_the_examples_of_the_api_give_what_they_show(drawn_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
+    (tmp_path / 'coco').symlink_to(drawn_data / 'coco')
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    shown = doctest.testfile(str(DOCS / 'api.md'), module_relative=False, optionflags=options)
+    assert shown.attempted > 30
+    assert shown.failed == 0
+
+
+def test_every_public_name_has_an_example():
+    examples = ''.join(blocks(DOCS / 'api.md', 'pycon'))
+    for package in (ca_hrnet_plugin, ca_hrnet_plugin.models, ca_hrnet_plugin.deploy):
+        assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', examples)] == []
