@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer, MessageHub
 from mmpose.registry import MODELS
 from versions import since_torch
 
@@ -31,7 +32,26 @@ def stock_checkpoint(tmp_path) -> None:
     """HRNet-W32 for COCO as OpenMMLab publishes it, with random weights: ``hrnet_w32.pth``."""
     torch.manual_seed(0)
     model = MODELS.build(Config.fromfile(config_path('hrnet_w32_coco_256x192')).model)
-    torch.save(dict(meta=dict(epoch=210), state_dict=model.state_dict()), tmp_path / 'hrnet_w32.pth')
+    logs = MessageHub.get_instance('docs', log_scalars=dict(loss=HistoryBuffer([0.5], [1]))).state_dict()
+    checkpoint = dict(meta=dict(epoch=210), state_dict=model.state_dict(), message_hub=logs)
+    torch.save(checkpoint, tmp_path / 'hrnet_w32.pth')
+
+
+def test_the_quick_start_gives_the_poses_of_the_stock_network(stock_checkpoint, drawn_data, tmp_path):
+    shutil.copy(next((drawn_data / 'coco/val2017').iterdir()), tmp_path / 'person.jpg')
+    (program,) = blocks(REPOSITORY / 'README.md', 'python')
+    program, num_urls = re.subn(r"'https://download\.openmmlab\.com/.+\.pth'", "'hrnet_w32.pth'", program)
+    assert num_urls == 1
+    program += (
+        "stock = MMPoseInferencer(ca_hrnet_plugin.config_path('hrnet_w32_coco_256x192'), weights, None, 'cpu',"
+        " det_model='whole_image')\n"
+        "ours, theirs = (next(each('person.jpg'))['predictions'] for each in (inferencer, stock))\n"
+        "assert ours == theirs and len(ours[0][0]['keypoints']) == 17"
+    )
+    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert '104 attention modules start as identity' in run.stdout + run.stderr
+    assert (tmp_path / 'poses/person.jpg').is_file()
 
 
 def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn_data, tmp_path):
@@ -84,3 +104,21 @@ def test_every_public_name_has_an_example():
     examples = ''.join(blocks(DOCS / 'api.md', 'pycon'))
     for package in (ca_hrnet_plugin, ca_hrnet_plugin.models, ca_hrnet_plugin.deploy):
         assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', examples)] == []
+
+
+def test_the_notebook_runs_and_holds_its_outputs(drawn_data, tmp_path):
+    path = DOCS / 'quickstart.ipynb'
+    assert path.stat().st_size < 500_000
+    cells = [cell for cell in json.loads(path.read_text())['cells'] if cell['cell_type'] == 'code']
+    outputs = [output for cell in cells for output in cell['outputs']]
+    assert not [output for output in outputs if output['output_type'] == 'error']
+    assert sum('image/png' in output.get('data', {}) for output in outputs) == 3
+
+    program = '\n'.join(''.join(cell['source']) for cell in cells)
+    program = re.sub(r'epochs=\d+', 'epochs=1', program)
+    program = re.sub(r'num_train=\d+, num_val=\d+', 'num_train=12, num_val=4', program)
+    (tmp_path / 'docs').mkdir()
+    (tmp_path / 'tools').symlink_to(REPOSITORY / 'tools')
+    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path / 'docs', capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert re.search(r'CA-HRNet.* \d+\.\d', run.stdout), 'the table'
