@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmpose.registry import MODELS
@@ -122,3 +123,16 @@ def test_the_notebook_runs_and_holds_its_outputs(drawn_data, tmp_path):
     run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path / 'docs', capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     assert re.search(r'CA-HRNet.* \d+\.\d', run.stdout), 'the table'
+
+
+def test_links_lead_to_files_and_sections_that_are_there():
+    for document in (*REPOSITORY.glob('*.md'), *DOCS.glob('*.md')):
+        for target, section in re.findall(r'\]\((?!https?:)([^)#]*)#?([^)]*)\)', document.read_text()):
+            path = document.parent / target if target else document
+            assert path.exists(), f'{document.name}: {target}'
+            headings = re.findall(r'^#+ (.+)$', path.read_text(), re.MULTILINE) if section else ()
+            assert not section or section in [re.sub(r'[^a-z0-9]+', '-', heading.lower()) for heading in headings]
+
+
+def test_the_citation_is_of_this_version():
+    assert yaml.safe_load((REPOSITORY / 'CITATION.cff').read_text())['version'] == ca_hrnet_plugin.__version__
