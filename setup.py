@@ -13,6 +13,16 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],
+    keywords='human pose estimation, HRNet, coordinate attention, MMPose, OpenMMLab, COCO keypoints',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Developers',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
     # What .mim holds is links to configs/, tools/ and model-index.yml: a wheel carries the files, for mim search and
     # mim run; an editable install follows.
@@ -25,7 +35,7 @@ setup(
         ]
     },
     python_requires='>=3.10,<3.14',
-    # Nothing outright: the plugin goes beside an MMPose that is there, and changes no version of it.
+    # The package declares no dependencies, so installing it does not change the MMPose that is there.
     extras_require={
         'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
         'check': ['pydantic>=2.8'],

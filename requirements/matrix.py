@@ -24,7 +24,7 @@ OPENMMLAB = (
 )
 # The fork that is maintained. Built in isolation, as pip does by default, onedl-mmcv sees no torch and has no ops.
 ONEDL = (
-    'torch==2.14.1 torchvision==0.29.1 setuptools wheel cython',
+    'torch==2.14.1 torchvision==0.29.1 numpy<2.4 setuptools wheel cython',
     'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1 onedl-mim==0.5.1',
     # The fork has no MMPose. Stock MMPose requires chumpy, which does not build and is never imported.
     '--no-build-isolation --no-binary xtcocotools xtcocotools json-tricks munkres',

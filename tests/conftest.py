@@ -9,19 +9,43 @@ import pytest
 from mim.utils import get_installed_path
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from synthetic_crowd import make_synthetic_crowd
 
 import ca_hrnet_plugin  # noqa: F401  before any test module: beside mmcv-lite, mmpose.models is importable after it alone
 
 TOOLS = Path(__file__).parents[1] / 'tools'
+REAL_DATA = os.environ.get('CA_HRNET_TEST_DATA')
+os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads them, let alone trains on them
 
 
 @pytest.fixture(scope='session')
-def data_root() -> Path:
-    """The folder of real data sets that ``CA_HRNET_DATA`` names."""
-    root = os.environ.get('CA_HRNET_DATA')
-    if not root or not Path(root, 'coco/annotations').is_dir():
-        pytest.skip('needs real COCO images: set CA_HRNET_DATA to the folder that holds coco/')
-    return Path(root).resolve()
+def drawn_data(tmp_path_factory) -> Path:
+    """A folder whose ``coco/`` holds a few drawn images."""
+    folder = tmp_path_factory.mktemp('drawn')
+    try:
+        make_synthetic_crowd(folder / 'coco', num_train=16, num_val=4, people=(3, 4), crowd_index=0.2, progress=False)
+    except RuntimeError as error:
+        pytest.skip(str(error))  # older versions of OpenCV cannot draw
+    return folder
+
+
+@pytest.fixture
+def slice_of():
+    """Finds a file of the small real data sets, which are slices of COCO, CrowdPose and OCHuman."""
+
+    def find(*parts: str) -> Path:
+        path = Path(REAL_DATA or 'nowhere', *parts).resolve()
+        if not path.is_file():
+            pytest.skip(f'needs a slice of {parts[0]}: CA_HRNET_TEST_DATA names a folder that holds {"/".join(parts)}')
+        return path
+
+    return find
+
+
+@pytest.fixture
+def real_data(slice_of) -> Path:
+    """The folder whose ``coco/`` holds a few photographs."""
+    return slice_of('coco', 'annotations', 'person_keypoints_train2017.json').parents[2]
 
 
 @pytest.fixture(scope='session')

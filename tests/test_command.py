@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -124,15 +125,15 @@ def test_another_scopes_type_is_found_by_its_prefix(detection_config, tmp_path, 
     assert 'train_dataloader: 1 images' in capsys.readouterr().out
 
 
-def test_the_command_says_what_it_looked_at_and_exits_by_what_it_found(data_root, tmp_path):
-    command = run('-m', 'ca_hrnet_plugin', 'check', NAME, CA_HRNET_DATA=str(data_root))
+def test_the_command_says_what_it_looked_at_and_exits_by_what_it_found(drawn_data, tmp_path):
+    command = run('-m', 'ca_hrnet_plugin', 'check', NAME, CA_HRNET_DATA=str(drawn_data))
     assert command.returncode == 0, command.stdout + command.stderr
     assert command.stdout.endswith(f'{NAME}, to train: no trouble\n')
-    assert 'train_dataloader: 57 annotations of' in command.stdout
+    assert re.search(r'train_dataloader: [1-9]\d* annotations of', command.stdout)
 
     checkpoint = tmp_path / 'nothing.pth'
     arguments = ('--for', 'test', '--checkpoint', checkpoint, '--cfg-options', 'data_root=elsewhere', 'test_cfg=None')
-    command = run('-m', 'ca_hrnet_plugin', 'check', NAME, *arguments, CA_HRNET_DATA=str(data_root))
+    command = run('-m', 'ca_hrnet_plugin', 'check', NAME, *arguments, CA_HRNET_DATA=str(drawn_data))
     assert command.returncode == 1
     (line,) = [line for line in command.stdout.splitlines() if line.startswith('trouble: ')]
     assert f'{checkpoint} (load_from) not found' in line
@@ -169,10 +170,10 @@ def test_a_config_with_little_in_it_is_no_trouble(tmp_path, settings, capsys):
     assert main([str(tmp_path / 'config.py')]) == 0
 
 
-def test_without_pydantic_the_command_says_what_to_install_and_the_plugin_is_imported(data_root, tmp_path):
+def test_without_pydantic_the_command_says_what_to_install_and_the_plugin_is_imported(drawn_data, tmp_path):
     (tmp_path / 'pydantic.py').write_text('raise ImportError("no pydantic here")')
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get('PYTHONPATH')])])
-    command = run('-m', 'ca_hrnet_plugin', 'check', NAME, PYTHONPATH=path, CA_HRNET_DATA=str(data_root))
+    command = run('-m', 'ca_hrnet_plugin', 'check', NAME, PYTHONPATH=path, CA_HRNET_DATA=str(drawn_data))
     assert command.returncode == 2
     assert "pip install 'pydantic>=2.8'" in command.stderr.splitlines()[-1]
     assert 'Traceback' not in command.stderr

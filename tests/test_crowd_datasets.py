@@ -1,7 +1,6 @@
 """``mim test`` on real images of CrowdPose and OCHuman, with weights that have not learnt."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,18 @@ from mmpose.registry import MODELS
 from ca_hrnet_plugin import config_path
 
 
-def slice_of(*parts: str) -> Path:
-    """An annotation file with a handful of images, from the folder that ``CA_HRNET_DATA`` names."""
-    path = Path(os.environ.get('CA_HRNET_DATA', 'data'), *parts).resolve()
-    if not path.is_file():
-        pytest.skip(f'needs a slice of {parts[0]}: set CA_HRNET_DATA to a folder that holds {"/".join(parts)}')
-    return path
-
-
 @pytest.fixture
 def run_test(mim, tmp_path):
     """Runs ``mim test`` and returns its metrics and the predictions, as COCO results."""
 
-    def run(name: str, *options: str) -> tuple[dict, list[dict]]:
+    def run(name: str, data_root: Path, *options: str) -> tuple[dict, list[dict]]:
         config = Config.fromfile(config_path(name))
         torch.save(dict(state_dict=MODELS.build(config.model).state_dict()), tmp_path / 'random.pth')
         run = mim(
             *('test', 'mmpose', config_path(name), '--checkpoint', tmp_path / 'random.pth'),
             *('--out', tmp_path / 'metrics.json', '--cfg-options', *options),
             f'test_evaluator.outfile_prefix={tmp_path}/results',
+            CA_HRNET_DATA=str(data_root),
         )
         assert run.returncode == 0, run.stderr[-3000:]
         return tuple(json.loads((tmp_path / file).read_text()) for file in ('metrics.json', 'results.keypoints.json'))
@@ -38,11 +30,12 @@ def run_test(mim, tmp_path):
     return run
 
 
-def test_mim_tests_on_crowdpose_in_the_boxes_of_a_detector(run_test):
+def test_mim_tests_on_crowdpose_in_the_boxes_of_a_detector(run_test, slice_of):
     annotations = slice_of('crowdpose', 'annotations', 'test_crowdpose.json')
     detections = slice_of('crowdpose', 'annotations', 'test_crowdpose_det_AP_40.json')
     metrics, results = run_test(
         'ca_hrnet_w32_crowdpose_256x192',
+        annotations.parents[2],
         'test_dataloader.dataset.ann_file=annotations/test_crowdpose.json',
         f'test_dataloader.dataset.bbox_file={detections}',
         f'test_evaluator.ann_file={annotations}',
@@ -57,11 +50,12 @@ def test_mim_tests_on_crowdpose_in_the_boxes_of_a_detector(run_test):
         assert metrics[f'crowdpose/AP (crowd {level})'] == -1
 
 
-def test_mim_tests_on_ochuman_in_the_boxes_of_its_people(run_test):
+def test_mim_tests_on_ochuman_in_the_boxes_of_its_people(run_test, slice_of):
     annotations = slice_of('ochuman', 'test_ochuman.json')
     people = json.loads(annotations.read_text())['annotations']
     metrics, results = run_test(
         'ca_hrnet_w32_ochuman_256x192',
+        annotations.parents[1],
         'test_dataloader.dataset.ann_file=test_ochuman.json',
         f'test_evaluator.ann_file={annotations}',
     )

@@ -21,7 +21,7 @@ REPEATABLE = (
 
 
 @pytest.fixture
-def train(working_mim, data_root, tmp_path):
+def train(working_mim, drawn_data, tmp_path):
     """Starts a training of three epochs in a work dir, in a process group of its own."""
 
     def start(work_dir, *arguments):
@@ -29,7 +29,7 @@ def train(working_mim, data_root, tmp_path):
         options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
         return subprocess.Popen(
             [*command, '--work-dir', work_dir, *arguments, '--cfg-options', *options, *REPEATABLE],
-            env={**os.environ, 'CA_HRNET_DATA': str(data_root), 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'},
+            env={**os.environ, 'CA_HRNET_DATA': str(drawn_data), 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'},
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -59,10 +59,12 @@ def weights(work_dir):
 def test_a_training_killed_again_and_again_ends_with_the_weights_of_one_that_was_not(train, tmp_path):
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     assert train(whole).wait() == 0
+    per_epoch = num_iterations(whole) // 3
+    assert per_epoch > 2
 
-    kill_at(train(killed), (killed / 'last_checkpoint').exists)  # in the validation after the first epoch of four
+    kill_at(train(killed), (killed / 'last_checkpoint').exists)  # in the validation after the first epoch
     assert 'AP' not in ''.join(path.read_text() for path in killed.glob('*/vis_data/scalars.json'))
-    iterations = random.randint(5, 10)
+    iterations = random.randint(per_epoch + 1, 3 * per_epoch - 2)
     kill_at(train(killed, '--resume'), lambda: num_iterations(killed) >= iterations)
     assert not (killed / 'epoch_3.pth').exists()
     (killed / 'epoch_3.pth').write_bytes((killed / 'epoch_1.pth').read_bytes()[:10000])  # as if killed while writing it

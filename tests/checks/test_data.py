@@ -177,10 +177,10 @@ def test_what_mmpose_leaves_out_is_counted_by_reason(config, coco, change):
     assert f'train_dataloader: {len(loaded)} annotations' in notes
 
 
-def test_the_count_is_that_of_real_data(data_root, monkeypatch):
-    monkeypatch.setenv('CA_HRNET_DATA', str(data_root))
+def test_the_count_is_that_of_real_data(real_data, monkeypatch):
+    monkeypatch.setenv('CA_HRNET_DATA', str(real_data))
     report = check_config(Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')), decode=True)
-    loaded = CocoDataset(ann_file=str(data_root / 'coco' / ANNOTATIONS.format('train')), serialize_data=False)
+    loaded = CocoDataset(ann_file=str(real_data / 'coco' / ANNOTATIONS.format('train')), serialize_data=False)
     assert f'train_dataloader: {len(loaded)} annotations of' in str(report.notes)
     assert report.troubles == []
 

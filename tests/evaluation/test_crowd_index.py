@@ -1,6 +1,4 @@
 import json
-import os
-from pathlib import Path
 
 import pytest
 
@@ -56,11 +54,8 @@ def test_annotations_of_two_images_are_refused_by_name():
         crowd_index(people)
 
 
-def test_crowdpose_publishes_the_same_values():
-    ann_file = Path(os.environ.get('CA_HRNET_DATA', ''), 'crowdpose/annotations/test_crowdpose.json')
-    if 'CA_HRNET_DATA' not in os.environ or not ann_file.is_file():
-        pytest.skip('CA_HRNET_DATA names no folder with CrowdPose annotations')
-    dataset = json.loads(ann_file.read_text())
+def test_crowdpose_publishes_the_same_values(slice_of):
+    dataset = json.loads(slice_of('crowdpose', 'annotations', 'test_crowdpose.json').read_text())
     for image in dataset['images']:
         annotations = [ann for ann in dataset['annotations'] if ann['image_id'] == image['id']]
         assert round(crowd_index(annotations), 2) == image['crowdIndex']

@@ -1,6 +1,4 @@
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,9 +67,7 @@ def scene(request, write_json):
     if request.param == 'synthetic':
         dataset = make_annotations(150, 4, rng)
     else:
-        ann_file = Path(os.environ.get('CA_HRNET_DATA', ''), 'coco/annotations/person_keypoints_train2017.json')
-        if 'CA_HRNET_DATA' not in os.environ or not ann_file.is_file():
-            pytest.skip('CA_HRNET_DATA names no folder with COCO annotations')
+        ann_file = request.getfixturevalue('slice_of')('coco', 'annotations', 'person_keypoints_train2017.json')
         dataset = json.loads(ann_file.read_text())
     return write_json('gt.json', dataset), make_detections(dataset, 0.08, 1, rng)
 

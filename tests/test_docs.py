@@ -1,0 +1,138 @@
+"""What the documents tell to type is run as it is written."""
+
+import doctest
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmpose.registry import MODELS
+from versions import since_torch
+
+import ca_hrnet_plugin.deploy
+from ca_hrnet_plugin import config_path
+
+REPOSITORY = Path(__file__).parents[1]
+DOCS = REPOSITORY / 'docs'
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```', document.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def stock_checkpoint(tmp_path) -> None:
+    """HRNet-W32 for COCO as OpenMMLab publishes it, with random weights: ``hrnet_w32.pth``."""
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config_path('hrnet_w32_coco_256x192')).model)
+    logs = MessageHub.get_instance('docs', log_scalars=dict(loss=HistoryBuffer([0.5], [1]))).state_dict()
+    checkpoint = dict(meta=dict(epoch=210), state_dict=model.state_dict(), message_hub=logs)
+    torch.save(checkpoint, tmp_path / 'hrnet_w32.pth')
+
+
+def test_the_quick_start_gives_the_poses_of_the_stock_network(stock_checkpoint, drawn_data, tmp_path):
+    shutil.copy(next((drawn_data / 'coco/val2017').iterdir()), tmp_path / 'person.jpg')
+    (program,) = blocks(REPOSITORY / 'README.md', 'python')
+    program, num_urls = re.subn(r"'https://download\.openmmlab\.com/.+\.pth'", "'hrnet_w32.pth'", program)
+    assert num_urls == 1
+    program += (
+        "stock = MMPoseInferencer(ca_hrnet_plugin.config_path('hrnet_w32_coco_256x192'), weights, None, 'cpu',"
+        " det_model='whole_image')\n"
+        "ours, theirs = (next(each('person.jpg'))['predictions'] for each in (inferencer, stock))\n"
+        "assert ours == theirs and len(ours[0][0]['keypoints']) == 17"
+    )
+    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert '104 attention modules start as identity' in run.stdout + run.stderr
+    assert (tmp_path / 'poses/person.jpg').is_file()
+
+
+def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn_data, tmp_path):
+    config, poses = blocks(DOCS / 'own_data.md', 'python')
+    (tmp_path / 'five_points.py').write_text(config)
+    folder = tmp_path / 'data/five_points'
+    shutil.copytree(drawn_data / 'coco/train2017', folder / 'images')
+    content = json.loads((drawn_data / 'coco/annotations/person_keypoints_train2017.json').read_text())
+    for person in content['annotations']:
+        five = np.reshape(person['keypoints'], (17, 3))[[0, 9, 10, 15, 16]]
+        person.update(keypoints=five.ravel().tolist(), num_keypoints=int((five[:, 2] > 0).sum()))
+    content['categories'] = json.loads(blocks(DOCS / 'own_data.md', 'json')[0])['categories']
+    content['annotations'] = [person for person in content['annotations'] if person['num_keypoints']][:4]
+    for split in ('train', 'val'):
+        (folder / f'{split}.json').write_text(json.dumps(content))
+
+    check = [sys.executable, '-m', 'ca_hrnet_plugin', 'check', 'five_points.py']
+    checked = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    options = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', f'val_evaluator.outfile_prefix={tmp_path}/five')
+    run = mim('train', 'mmpose', 'five_points.py', '--cfg-options', *options)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert '104 attention modules start as identity' in run.stdout + run.stderr
+    results = json.loads((tmp_path / 'five.keypoints.json').read_text())
+    assert len(results) == 4
+    assert {len(result['keypoints']) for result in results} == {5 * 3}
+
+    shutil.copy(next((folder / 'images').iterdir()), tmp_path / 'person.jpg')
+    program = poses.replace('epoch_210', 'epoch_1')
+    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / 'poses/person.jpg').is_file()
+    meta = torch.load(tmp_path / 'work_dirs/five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
+    assert meta['flip_indices'] == [0, 2, 1, 4, 3]
+
+
+@since_torch('2.6', 'the examples have its loaders and its exporter')
+def test_the_examples_of_the_api_give_what_they_show(drawn_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
+    (tmp_path / 'coco').symlink_to(drawn_data / 'coco')
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    shown = doctest.testfile(str(DOCS / 'api.md'), module_relative=False, optionflags=options)
+    assert shown.attempted > 30
+    assert shown.failed == 0
+
+
+def test_every_public_name_has_an_example():
+    examples = ''.join(blocks(DOCS / 'api.md', 'pycon'))
+    for package in (ca_hrnet_plugin, ca_hrnet_plugin.models, ca_hrnet_plugin.deploy):
+        assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', examples)] == []
+
+
+def test_the_notebook_runs_and_holds_its_outputs(drawn_data, tmp_path):
+    path = DOCS / 'quickstart.ipynb'
+    assert path.stat().st_size < 500_000
+    cells = [cell for cell in json.loads(path.read_text())['cells'] if cell['cell_type'] == 'code']
+    outputs = [output for cell in cells for output in cell['outputs']]
+    assert not [output for output in outputs if output['output_type'] == 'error']
+    assert sum('image/png' in output.get('data', {}) for output in outputs) == 3
+
+    program = '\n'.join(''.join(cell['source']) for cell in cells)
+    program = re.sub(r'epochs=\d+', 'epochs=1', program)
+    program = re.sub(r'num_train=\d+, num_val=\d+', 'num_train=12, num_val=4', program)
+    (tmp_path / 'docs').mkdir()
+    (tmp_path / 'tools').symlink_to(REPOSITORY / 'tools')
+    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path / 'docs', capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert re.search(r'CA-HRNet.* \d+\.\d', run.stdout), 'the table'
+
+
+def test_links_lead_to_files_and_sections_that_are_there():
+    for document in (*REPOSITORY.glob('*.md'), *DOCS.glob('*.md')):
+        for target, section in re.findall(r'\]\((?!https?:)([^)#]*)#?([^)]*)\)', document.read_text()):
+            path = document.parent / target if target else document
+            assert path.exists(), f'{document.name}: {target}'
+            headings = re.findall(r'^#+ (.+)$', path.read_text(), re.MULTILINE) if section else ()
+            assert not section or section in [re.sub(r'[^a-z0-9]+', '-', heading.lower()) for heading in headings]
+
+
+def test_the_citation_is_of_this_version():
+    assert yaml.safe_load((REPOSITORY / 'CITATION.cff').read_text())['version'] == ca_hrnet_plugin.__version__
