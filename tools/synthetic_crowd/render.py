@@ -22,12 +22,33 @@ class Buffers(NamedTuple):
     values: np.ndarray  # (H, W, 3) float32: row of the palette / _MAX_SURFACES, light from 0 to 1, and Mesh.pattern
     depth: np.ndarray  # (H, W) float32, as OpenGL has it: from 0 at _NEAR to 1 at _FAR, where nothing is
 
-    def at_image_size(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row of the palette, 0 where there is nothing, and metres from the camera, in the middle of each pixel."""
-        middle = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
-        surface, depth = _surface(self.values[middle, middle, 0]), self.depth[middle, middle]
-        metres = _FAR * _NEAR / (_FAR - depth * (_FAR - _NEAR))
-        return np.where(depth < _NOTHING, surface, 0), metres
+    def metres(self) -> np.ndarray:
+        """Metres from the camera, (H, W)."""
+        return _FAR * _NEAR / (_FAR - self.depth * (_FAR - _NEAR))
+
+    def samples(self, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rendered pixels within each pixel of the image.
+
+        Args:
+            owner (np.ndarray): Who owns each row of the palette, 0 for nobody.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Whom each shows, and metres from the camera; (samples, H, W) at image size.
+        """
+        shown = owner[np.where(self.depth < _NOTHING, _surface(self.values[..., 0]), 0)]
+        return _blocks(shown), _blocks(self.metres())
+
+
+def majority(shown: np.ndarray, metres: np.ndarray) -> np.ndarray:
+    """Whom most samples of each pixel show, (H, W); of several as common, the nearest."""
+    votes = sum((shown == other).astype(np.float32) for other in shown)
+    return np.take_along_axis(shown, (votes - metres / (2 * _FAR)).argmax(axis=0)[None], axis=0)[0]
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    return np.stack(
+        [values[row::SUPERSAMPLING, column::SUPERSAMPLING] for row, column in np.ndindex(SUPERSAMPLING, SUPERSAMPLING)]
+    )
 
 
 class Palette(NamedTuple):
@@ -151,9 +172,8 @@ def ground_shadow(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Ligh
 
 def _ambient_occlusion(metres: np.ndarray) -> np.ndarray:
     """Darkens what lies behind its surroundings (Luft et al., Unsharp masking the depth buffer)."""
-    behind = metres - cv2.blur(metres, (9, 9))
-    light = 1 - cv2.min(cv2.max(behind, 0), 0.5)
-    return cv2.resize(light, None, fx=SUPERSAMPLING, fy=SUPERSAMPLING, interpolation=cv2.INTER_NEAREST)
+    behind = metres - cv2.blur(metres, (8 * SUPERSAMPLING + 1, 8 * SUPERSAMPLING + 1))
+    return 1 - cv2.min(cv2.max(behind, 0), 0.5)
 
 
 def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray) -> np.ndarray:
@@ -174,7 +194,7 @@ def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray)
     surface, shade, pattern = buffers.values.reshape(-1, 3).take(there, axis=0).T
     surface = _surface(surface)
     second = (pattern * 2 + 2000).astype(np.int32) % 2 == 0
-    shade = shade * _ambient_occlusion(buffers.at_image_size()[1]).take(there)
+    shade = shade * _ambient_occlusion(buffers.metres()).take(there)
     shade *= 1 + palette.roughness.astype(np.float32)[surface] * texture.take(there) / np.float32(64)
     level = (shade * _NUM_LEVELS).clip(0, _NUM_LEVELS - 1).astype(np.int32)
 

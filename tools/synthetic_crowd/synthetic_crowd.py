@@ -155,7 +155,7 @@ def _draw_image(out_dir: Path, seed: int, options: SceneOptions, task: tuple[int
     name = f'{image_id:012d}.jpg'
     jpeg = cv2.imencode('.jpg', scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     (out_dir / _SPLITS[split] / name).write_bytes(jpeg)
-    truth = annotations(scene, image_id)
+    truth = annotations(scene, image_id, options.min_area)
     width, height = options.image_size
     image = dict(id=image_id, file_name=name, width=width, height=height, crowdIndex=round(crowd_index(truth), 2))
     return _Drawn(image, truth, detections(rng, truth, image_id, options.image_size) if split == 1 else [])
