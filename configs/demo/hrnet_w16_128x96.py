@@ -1,6 +1,8 @@
 # The demo's HRNet from scratch: narrow, shallow, and a schedule of minutes on two CPU cores.
 _base_ = '../hrnet_w16_coco_128x96.py'
 
+# Distribution-aware coordinates: a cell of these heatmaps is four pixels.
+codec = dict(_base_.codec, unbiased=True)
 model = dict(
     backbone=dict(
         extra=dict(
@@ -10,15 +12,18 @@ model = dict(
             stage4=dict(num_modules=1, num_blocks=(2, 2, 2, 2)),
         )
     ),
+    head=dict(decoder=codec),
     train_cfg=dict(compute_acc=False),  # which bfloat16 does not have
 )
 
 # Whole upright people: little rotation, and no crops of half a body.
-train_pipeline = [
-    dict(transform, rotate_factor=15) if transform['type'] == 'RandomBBoxTransform' else transform
-    for transform in _base_.train_pipeline
-    if transform['type'] != 'RandomHalfBody'
-]
+train_pipeline = [transform for transform in _base_.train_pipeline if transform['type'] != 'RandomHalfBody']
+for transform in train_pipeline:
+    if transform['type'] == 'RandomBBoxTransform':
+        transform.update(rotate_factor=15)
+    elif transform['type'] == 'GenerateTarget':
+        transform['encoder'] = codec
+del transform
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
 # Ground-truth boxes: a test is of poses alone.
 val_dataloader = test_dataloader = dict(batch_size=64, dataset=dict(bbox_file=None))

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -134,9 +135,9 @@ def _drawn(
     with ProcessPoolExecutor(num_workers or os.cpu_count(), context, _start_worker) as pool:
         try:
             results = pool.map(draw, tasks, chunksize=_CHUNK)
-            for task, image in zip(
-                tasks, tqdm(results, 'drawing', len(tasks), unit='image', disable=not progress), strict=True
-            ):
+            seconds = 0.1 if sys.stderr.isatty() else 60
+            results = tqdm(results, 'drawing', len(tasks), unit='image', mininterval=seconds, disable=not progress)
+            for task, image in zip(tasks, results, strict=True):
                 yield task[0], image
         finally:
             pool.shutdown(cancel_futures=True)  # interrupted, it would draw all the rest first
