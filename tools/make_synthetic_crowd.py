@@ -60,7 +60,7 @@ def main() -> None:
         )
         if args.contact_sheet:
             contact_sheet(args.out, args.contact_sheet)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     for split, summary in summaries.items():
         print(

@@ -6,12 +6,10 @@ import pytest
 import torch
 from mmpose.apis import init_model
 from synthetic_crowd import make_synthetic_crowd
-from versions import needs_opencv_5
 
 from ca_hrnet_plugin import config_path
 
 CONFIG = config_path('demo/ca_hrnet_w16_128x96')
-pytestmark = needs_opencv_5
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from versions import needs_opencv_5
 
 DEMO = Path(__file__).parents[2] / 'tools/demo.py'
 
@@ -31,7 +30,6 @@ def start(tmp_path):
     return start
 
 
-@needs_opencv_5
 def test_the_demo_goes_on_after_ctrl_c_and_ends_with_a_table_and_a_page(start, tmp_path):
     out = tmp_path / 'demo'
     interrupted = start()

@@ -62,7 +62,6 @@ def make_synthetic_crowd(
     Raises:
         ValueError: An argument is out of its range.
         FileExistsError: The folder holds something else.
-        RuntimeError: OpenCV is older than 5.
     """
     options = SceneOptions(**options)
     num_images = (num_train, num_val)
@@ -73,8 +72,6 @@ def make_synthetic_crowd(
         raise ValueError(f'seed={seed}: give 0 or more')
     if num_workers is not None and num_workers < 1:
         raise ValueError(f'num_workers={num_workers}: give 1 or more')
-    if not hasattr(cv2, 'triangleRasterize'):
-        raise RuntimeError(f'OpenCV {cv2.__version__} cannot rasterise triangles: install OpenCV 5')
 
     out_dir = Path(out_dir)
     _claim(out_dir, dict(num_train=num_train, num_val=num_val, seed=seed, **asdict(options)))

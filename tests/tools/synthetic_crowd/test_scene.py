@@ -13,11 +13,8 @@ from synthetic_crowd.render import Light, Palette, majority, paint, rasterise
 from synthetic_crowd.scene import draw_scene
 from synthetic_crowd.shapes import box
 from synthetic_crowd.skeleton import BONES, KEYPOINT_NAMES
-from versions import needs_opencv_5
 
 from ca_hrnet_plugin.evaluation import crowd_index
-
-pytestmark = needs_opencv_5
 
 KEYPOINT = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
 ALONE = SceneOptions(people=(1, 1), crowd_index=0, occluders=0, distractors=0, truncation=0, image_size=(320, 256))
