@@ -169,7 +169,8 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
 
     images = json.loads(Path(protocol.ann_file).read_text())['images']
     chosen = random.Random(0).sample(images, 6)
-    crowded = sorted(images, key=lambda image: -image['crowdIndex'])[:4]
+    others = [image for image in images if image not in chosen]
+    crowded = sorted(others, key=lambda image: -image['crowdIndex'])[:6]
     pictures = out / 'report/pictures'
     for image in (*chosen, *crowded):
         figure = draw_gallery(protocol, found, [image['id']], kpt_thr=0, score_thr=0, truth=False, width=3.6)
@@ -177,14 +178,14 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
     work_dirs = {'HRNet from scratch': out / 'start'} | {f'{name}, further': out / name for name in found}
     save_figure(plot_training_curve(work_dirs), pictures / 'curve.png', dpi=150)
     gates = gates_of_largest_people(checkpoint, protocol)
-    save_figure(draw_attention(gates), pictures / 'gates.png', dpi=150)
+    save_figure(draw_attention(gates), pictures / 'gates.jpg', dpi=150)
     return write_report(
         out / 'report',
         'CA-HRNet: the demo',
         {
             'Poses on random val images': [
-                'Left HRNet, right CA-HRNet. Drawn images and drawn boxes. OKS is 1 for a pose as annotated; '
-                'COCO counts one as found from 0.5 on. A fixed seed chose the images.',
+                'Left HRNet, right CA-HRNet, nobody left out. Images and boxes are drawn. The number at the feet is '
+                'OKS: 1 for a pose as annotated; COCO counts a pose as found from 0.5 on. A fixed seed chose the images.',
                 *(pictures / f'{image["id"]}.jpg' for image in chosen),
             ],
             'Poses on the most crowded val images': [pictures / f'{image["id"]}.jpg' for image in crowded],
@@ -198,7 +199,7 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
             ],
             'Table 1, in percent': [_transposed(rows)],
             'Training': [pictures / 'curve.png'],
-            'Coordinate attention: gates along height and width': [pictures / 'gates.png'],
+            'Coordinate attention: gates along height and width': [pictures / 'gates.jpg'],
         },
     )
 

@@ -88,8 +88,7 @@ def draw_gallery(
             _draw_image(axes, image)
             for pose, oks in people:
                 _draw_pose(axes, pose, protocol.metainfo, points_per_pixel=72 * column_width / image.shape[1])
-                if oks is not None:
-                    _write_oks(axes, pose, oks)
+            _write_oks(axes, [(pose, oks) for pose, oks in people if oks is not None])
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, pad=3)
     if truth:
@@ -135,23 +134,20 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _write_oks(axes: Axes, pose: Pose, oks: float) -> None:
-    """Writes it over the person's highest joint, within the image."""
-    if pose.known.any():
-        x, y = pose.joints[pose.known][pose.joints[pose.known, 1].argmin()]
-        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-        axes.annotate(
-            f'OKS {oks:.2f}',
-            (
-                np.clip(x, left + 0.15 * (right - left), right - 0.15 * (right - left)),
-                np.clip(y, top + 0.1 * bottom, bottom),
-            ),
-            xytext=(0, 4),
-            textcoords='offset points',
-            ha='center',
-            fontsize=6.5,
-            bbox=dict(boxstyle='square,pad=0.15', facecolor='white', alpha=0.75, linewidth=0),
-        )
+def _write_oks(axes: Axes, poses: list[tuple[Pose, float]]) -> None:
+    """Writes each OKS at the person's feet, where no face is, and above another one that is there."""
+    width, height = axes.get_xlim()[1], axes.get_ylim()[0]
+    written = []
+    for pose, oks in poses:
+        if not pose.known.any():
+            continue
+        x = np.clip(pose.joints[pose.known, 0].mean(), 0.1 * width, 0.9 * width)
+        y = min(pose.joints[pose.known, 1].max() + 0.05 * height, 0.95 * height)
+        while any(abs(x - other_x) < 0.16 * width and abs(y - other_y) < 0.08 * height for other_x, other_y in written):
+            y -= 0.02 * height
+        written.append((x, y))
+        box = dict(boxstyle='square,pad=0.1', facecolor='white', alpha=0.75, linewidth=0)
+        axes.text(x, y, f'{oks:.2f}', ha='center', va='center', fontsize=6.5, bbox=box, zorder=4)
 
 
 def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) -> None:
