@@ -1,13 +1,8 @@
-"""What older versions of torch and OpenCV lack, beside which the plugin runs too."""
+"""What older versions of torch lack, beside which the plugin runs too."""
 
-import cv2
 import pytest
 import torch
 from mmengine.utils import digit_version
-
-needs_opencv_5 = pytest.mark.skipif(
-    not hasattr(cv2, 'triangleRasterize'), reason='needs OpenCV 5, which draws triangles'
-)
 
 
 def has_torch(version: str) -> bool:

@@ -29,6 +29,9 @@ def parse_args() -> argparse.Namespace:
     add('--clutter', type=float, default=default.clutter, help='how busy the background is, 0 to 1')
     add('--contrast', type=float, default=default.contrast, help='from 0, people hardly stand out, to 1')
     add('--truncation', type=float, default=default.truncation, help='share of images whose border cuts people')
+    add('--facing', type=float, default=default.facing, help='degrees that bodies turn from the camera at most')
+    add('--upright', action='store_true', help='nobody is upside down')
+    add('--min-area', type=float, default=default.min_area, help='pixels to have keypoints labelled; 1024 in COCO')
     add('--contact-sheet', metavar='FILE', help='also write a picture of the first images of val2017')
     return parser.parse_args()
 
@@ -51,10 +54,13 @@ def main() -> None:
             clutter=args.clutter,
             contrast=args.contrast,
             truncation=args.truncation,
+            facing=args.facing,
+            upright=args.upright,
+            min_area=args.min_area,
         )
         if args.contact_sheet:
             contact_sheet(args.out, args.contact_sheet)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     for split, summary in summaries.items():
         print(

@@ -23,60 +23,39 @@ body {{ margin: 2.5rem auto; padding: 0 1.25rem; max-width: 66rem; background: v
   font: 16px/1.55 system-ui, sans-serif; }}
 h1 {{ font-size: 1.7rem; margin-bottom: 0.5rem; }}
 h2 {{ font-size: 1.2rem; margin: 2.5rem 0 0.75rem; }}
-dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 0.15rem 1rem; margin: 0; }}
-dt {{ color: var(--muted); }}
-dd {{ margin: 0; overflow-wrap: anywhere; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; margin-bottom: 1rem; }}
-th, td {{ padding: 0.3rem 0.5rem; border-bottom: 1px solid var(--line); }}
-th:first-child, td:first-child {{ text-align: left; white-space: nowrap; }}
+table {{ border-collapse: collapse; font-size: clamp(0.65rem, 2.6vw, 0.9rem); font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.3rem clamp(0.1rem, 1vw, 0.75rem); border-bottom: 1px solid var(--line); text-align: right; }}
+th:first-child, td:first-child {{ text-align: left; }}
 thead th {{ border-bottom: 2px solid var(--text); }}
-figure {{ margin: 0 0 1.25rem; padding: 0.75rem; background: #ffffff; border: 1px solid var(--line);
-  border-radius: 6px; text-align: center; }}
-img {{ min-width: 80%; max-width: 100%; height: auto; }}
+.pictures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0.75rem; }}
+img {{ display: block; width: 100%; max-width: 48rem; margin: auto; background: #ffffff; border-radius: 6px; }}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
-<dl>
-{facts}
-</dl>
 {sections}
 </body>
 </html>
 """
 
 
-def write_report(
-    out_dir: str | Path,
-    title: str,
-    facts: Mapping[str, str],
-    tables: Mapping[str, str],
-    pictures: Mapping[str, Sequence[str | Path]],
-) -> Path:
+def write_report(out_dir: str | Path, title: str, sections: Mapping[str, Sequence[str | Path]]) -> Path:
     """Writes ``index.html``, which needs no other file: pictures are embedded.
 
     Args:
         out_dir (str | Path): The folder; made where it is not there.
         title (str): The page's heading.
-        facts (Mapping[str, str]): What a reader has to know of the figures, such as data, machine and command.
-        tables (Mapping[str, str]): Under each heading the HTML that ``format_tables(..., 'html')`` gives.
-        pictures (Mapping[str, Sequence[str | Path]]): Under each heading PNG or SVG files, in order.
+        sections (Mapping[str, Sequence[str | Path]]): Under each heading a paragraph for each string, as HTML where it
+            starts with a tag, and then the pictures, PNG or JPEG files.
 
     Returns:
         Path: The page.
 
     Raises:
-        ValueError: A picture is missing, or is neither PNG nor SVG.
+        ValueError: A picture is missing or of another kind.
     """
-    sections = [_section(heading, f'<div class="wide">{table}</div>') for heading, table in tables.items()]
-    for heading, paths in pictures.items():
-        images = (f'<img src="{_data_uri(Path(path))}" alt="{escape(heading)}">' for path in paths)
-        sections.append(_section(heading, '\n'.join(f'<figure>{image}</figure>' for image in images)))
     page = _PAGE.format(
-        title=escape(title),
-        facts='\n'.join(f'<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>' for name, fact in facts.items()),
-        sections='\n'.join(sections),
+        title=escape(title), sections='\n'.join(_section(heading, parts) for heading, parts in sections.items())
     )
     index = Path(out_dir, 'index.html')
     with whole_file(index) as unfinished:
@@ -84,12 +63,15 @@ def write_report(
     return index
 
 
-def _section(heading: str, body: str) -> str:
-    return f'<h2>{escape(heading)}</h2>\n{body}'
+def _section(heading: str, parts: Sequence[str | Path]) -> str:
+    texts = [part if part.startswith('<') else f'<p>{escape(part)}</p>' for part in parts if isinstance(part, str)]
+    pictures = [f'<img src="{_data_uri(part)}" alt="{escape(heading)}">' for part in parts if isinstance(part, Path)]
+    grid = [f'<div class="pictures">\n{chr(10).join(pictures)}\n</div>'] if pictures else []
+    return '\n'.join([f'<h2>{escape(heading)}</h2>', *texts, *grid])
 
 
 def _data_uri(picture: Path) -> str:
-    if picture.suffix not in ('.png', '.svg') or not picture.is_file():
-        raise ValueError(f'{picture} is missing, or neither PNG nor SVG: a page can show no other picture')
+    if picture.suffix not in ('.png', '.jpg') or not picture.is_file():
+        raise ValueError(f'{picture} is missing, or neither PNG nor JPEG: a page can show no other picture')
     content = base64.b64encode(picture.read_bytes()).decode()
     return f'data:{mimetypes.guess_type(picture.name)[0]};base64,{content}'

@@ -12,13 +12,19 @@ from .split_eval import SplitEval, summarize
 class Interval(NamedTuple):
     """A difference, its bootstrap interval, and the share of resamples in which it is above 0.
 
-    All are NaN for a level without instances.
+    All are NaN for a level without instances. The interval and the share are NaN where resamples cannot tell: some are
+    without an instance, since few images have one, or all give the same difference.
     """
 
     difference: float
     low: float
     high: float
     share_above: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the resamples tell an interval."""
+        return not np.isnan(self.low)
 
 
 def paired_bootstrap(
@@ -47,8 +53,7 @@ def paired_bootstrap(
         progress (bool): Whether to show a progress bar.
 
     Returns:
-        dict[str, Interval]: For each figure that :func:`summarize` gives. Resamples in which a level has no instance
-        are left out of its interval.
+        dict[str, Interval]: For each figure that :func:`summarize` gives.
 
     Raises:
         ValueError: The two differ in their images, instances, splits or number of runs, or an argument is out of
@@ -90,14 +95,14 @@ def paired_bootstrap(
     )
     names = curves[0].figures(np.ones(num_images))
     return {
-        name: _interval(difference, values[~np.isnan(values)], confidence)
+        name: _interval(difference, values, confidence)
         for name, difference, values in zip(names, observed, resampled.T, strict=True)
     }
 
 
 def _interval(difference: float, values: np.ndarray, confidence: float) -> Interval:
-    if np.isnan(difference) or not values.size:
-        return Interval(np.nan, np.nan, np.nan, np.nan)
+    if np.isnan(values).any() or np.ptp(values) == 0:
+        return Interval(float(difference), np.nan, np.nan, np.nan)
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(difference), float(low), float(high), float(np.mean(values > 0)))
 

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from scipy.optimize import linear_sum_assignment
 from xtcocotools.coco import COCO
 
-from ..evaluation import crowd_index, load_results
+from ..evaluation import AREAS, SplitEval, crowd_index, load_results
 from .protocol import Protocol
 from .style import paper_style
 
@@ -37,10 +38,13 @@ def draw_gallery(
     num_images: int = 4,
     kpt_thr: float = 0.3,
     score_thr: float = 0.3,
+    truth: bool = True,
+    width: float = WIDTH_INCHES,
 ) -> Figure:
-    """Draws a row for each image: the ground truth, then each network.
+    """Draws a row for each image: the ground truth, then each network with the OKS of each person.
 
-    Joints labelled as hidden (v=1) are hollow, and limbs to them dashed.
+    Joints labelled as hidden (v=1) are hollow, and limbs to them dashed. OKS is with the annotated person to whom the
+    pose is assigned, one to one; a pose without one has none.
 
     Args:
         protocol (Protocol): The annotations, the image folder, and the skeleton with its colours.
@@ -49,14 +53,17 @@ def draw_gallery(
         num_images (int): How many, where they are not chosen.
         kpt_thr (float): Joints with a lower score are not drawn.
         score_thr (float): Nor are people with a lower one.
+        truth (bool): Whether to draw the ground truth.
+        width (float): Of the figure in inches.
 
     Raises:
         ValueError: Results or chosen images are of another data set, or an image file is missing.
     """
-    num_keypoints = len(protocol.metainfo['sigmas'])
-    detections = {}
-    for name, result in results.items():
-        coco_gt, detections[name] = load_results(protocol.ann_file, result, num_keypoints)
+    sigmas = np.array(protocol.metainfo['sigmas'])
+    evaluations = []
+    for result in results.values():
+        coco_gt, coco_dt = load_results(protocol.ann_file, result, len(sigmas), protocol.use_area, protocol.iou_type)
+        evaluations.append(SplitEval(coco_gt, coco_dt, AREAS[:1], protocol.iou_type, sigmas, protocol.use_area).run())
     crowding = {image_id: crowd_index(_annotations(coco_gt, image_id)) for image_id in coco_gt.getImgIds()}
     unknown = [image_id for image_id in image_ids if image_id not in crowding]
     if unknown:
@@ -64,26 +71,40 @@ def draw_gallery(
     image_ids = image_ids or sorted(crowding, key=lambda image_id: (-crowding[image_id], image_id))[:num_images]
     images = {image_id: _read_image(coco_gt, image_id, protocol.image_dir) for image_id in image_ids}
 
-    column_width = (WIDTH_INCHES - ROW_LABEL_INCHES) / (1 + len(results))
+    titles = [*(['Ground truth'] if truth else []), *results]
+    column_width = (width - ROW_LABEL_INCHES) / len(titles)
     heights = [column_width * image.shape[0] / image.shape[1] for image in images.values()]
-    figure = Figure(figsize=(WIDTH_INCHES, sum(heights) + 0.4), layout='constrained')
+    figure = Figure(figsize=(width, sum(heights) + (0.4 if truth else 0.2)), layout='constrained')
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.04, wspace=0, hspace=0)
-    grid = figure.subplots(len(images), 1 + len(results), squeeze=False, height_ratios=heights)
+    grid = figure.subplots(len(images), len(titles), squeeze=False, height_ratios=heights)
     for (image_id, image), row in zip(images.items(), grid, strict=True):
         row[0].set_ylabel(f'image {image_id}\ncrowd index {crowding[image_id]:.2f}', fontsize=6.5)
-        truth = [_true_pose(annotation) for annotation in _annotations(coco_gt, image_id)]
-        poses = [truth] + [
-            [_found_pose(one, kpt_thr) for one in _annotations(coco_dt, image_id) if one['score'] >= score_thr]
-            for coco_dt in detections.values()
-        ]
-        for axes, people in zip(row, poses, strict=True):
+        columns = [[(_true_pose(one), None) for one in _annotations(coco_gt, image_id)]] if truth else []
+        for evaluation in evaluations:
+            found = [one for one in _annotations(evaluation.cocoDt, image_id) if one['score'] >= score_thr]
+            oks = _assigned_oks(evaluation, image_id)
+            columns.append([(_found_pose(one, kpt_thr), oks.get(one['id'])) for one in found])
+        for axes, people in zip(row, columns, strict=True):
             _draw_image(axes, image)
-            for pose in people:
+            for pose, oks in people:
                 _draw_pose(axes, pose, protocol.metainfo, points_per_pixel=72 * column_width / image.shape[1])
-    for axes, title in zip(grid[0], ['Ground truth', *results], strict=True):
+            _write_oks(axes, [(pose, oks) for pose, oks in people if oks is not None])
+    for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, pad=3)
-    figure.legend(handles=_legend(protocol.metainfo), loc='outside lower center', ncols=5, handletextpad=0.4)
+    if truth:
+        figure.legend(handles=_legend(protocol.metainfo), loc='outside lower center', ncols=5, handletextpad=0.4)
     return figure
+
+
+def _assigned_oks(evaluation: SplitEval, image_id: int) -> dict[int, float]:
+    """The OKS of each detection that is assigned to a labelled person, by its id."""
+    oks = np.array(evaluation.ious[image_id, evaluation.params.catIds[0]])  # of detections by descending score
+    if not oks.size:
+        return {}
+    labelled = [np.any(person['keypoints'][2::3]) for person in _annotations(evaluation.cocoGt, image_id)]
+    found = sorted(_annotations(evaluation.cocoDt, image_id), key=lambda one: -one['score'])
+    pairs = linear_sum_assignment(oks * labelled, maximize=True)
+    return {found[row]['id']: oks[row, column] for row, column in zip(*pairs, strict=True) if labelled[column]}
 
 
 def _annotations(coco: COCO, image_id: int) -> list[dict]:
@@ -111,6 +132,22 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
     axes.imshow(image)
     axes.set(xticks=[], yticks=[], xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
     axes.spines[:].set_visible(False)
+
+
+def _write_oks(axes: Axes, poses: list[tuple[Pose, float]]) -> None:
+    """Writes each OKS at the person's feet, where no face is, and above another one that is there."""
+    width, height = axes.get_xlim()[1], axes.get_ylim()[0]
+    written = []
+    for pose, oks in poses:
+        if not pose.known.any():
+            continue
+        x = np.clip(pose.joints[pose.known, 0].mean(), 0.1 * width, 0.9 * width)
+        y = min(pose.joints[pose.known, 1].max() + 0.05 * height, 0.95 * height)
+        while any(abs(x - other_x) < 0.16 * width and abs(y - other_y) < 0.08 * height for other_x, other_y in written):
+            y -= 0.02 * height
+        written.append((x, y))
+        box = dict(boxstyle='square,pad=0.1', facecolor='white', alpha=0.75, linewidth=0)
+        axes.text(x, y, f'{oks:.2f}', ha='center', va='center', fontsize=6.5, bbox=box, zorder=4)
 
 
 def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ..whole_file import whole_file
 
-PICTURE_FORMATS = ('.png', '.svg', '.pdf')
+PICTURE_FORMATS = ('.png', '.jpg', '.svg', '.pdf')
 
 # Okabe and Ito's, https://jfly.uni-koeln.de/color/; runs differ by marker as well.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
@@ -40,8 +40,8 @@ def paper_style(draw):
     return styled
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes a figure as PNG, SVG or PDF, which the suffix says.
+def save_figure(figure: Figure, path: str | Path, dpi: int = 300) -> None:
+    """Writes a figure as PNG, JPEG, SVG or PDF, which the suffix says.
 
     Raises:
         ValueError: The suffix is another one.
@@ -50,4 +50,4 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         raise ValueError(f'cannot write a picture to {path}: give a name that ends in {", ".join(PICTURE_FORMATS)}')
     # Publishers ask for TrueType fonts in a PDF.
     with matplotlib.rc_context({'pdf.fonttype': 42}), whole_file(path) as unfinished:
-        figure.savefig(unfinished, dpi=300)
+        figure.savefig(unfinished, dpi=dpi)

@@ -35,9 +35,10 @@ NOTHING = '\N{EN DASH}'
 
 @dataclass
 class Row:
-    """A network, its gain over the first one, and the interval of each gain; the first has no gain."""
+    """A network, its gain over a baseline, and the interval of each gain; the baseline itself has no gain."""
 
     result: Result
+    baseline: str = ''
     differences: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
     rows = [Row(first)]
     for other in others:
         _check_same_instances(first, other)
-        row = Row(other)
+        row = Row(other, first.name)
         for name, figure in other.figures.items():
             if not _is_empty(figure) and not _is_empty(first.figures.get(name)):
                 row.differences[name] = figure - first.figures[name]
@@ -113,7 +114,7 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
         grid.append(['instances', *counts])
     for row in rows:
         result = row.result
-        against = f'{result.name} - {rows[0].result.name}'
+        against = f'{result.name} - {row.baseline}'
         grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
         if result.deviations:
             deviations = (_cell('{:.1f}', name, result.deviations.get(name)) for name in columns.values())
@@ -139,7 +140,8 @@ def _cell(form: str, name: str, figure: float | None) -> str:
 
 
 def _interval_cell(interval: Interval | None) -> str:
-    return NOTHING if interval is None else f'[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]'
+    known = interval is not None and interval.is_known
+    return f'[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]' if known else NOTHING
 
 
 def _is_empty(figure: float | None) -> bool:
@@ -159,7 +161,7 @@ def _check_same_instances(first: Result, other: Result) -> None:
 
 def _as_json(row: Row) -> dict:
     figures = {name: None if _is_empty(figure) else figure for name, figure in row.result.figures.items()}
-    intervals = {name: [interval.low, interval.high] for name, interval in row.intervals.items()}
+    intervals = {name: [interval.low, interval.high] for name, interval in row.intervals.items() if interval.is_known}
     return dict(
         name=row.result.name,
         origin=row.result.origin,

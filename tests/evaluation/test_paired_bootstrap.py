@@ -122,7 +122,8 @@ def test_turning_the_pair_round_turns_the_intervals_round(pair):
     assert there['AP'].share_above == 0 and back['AP'].share_above == 1
     for name, interval in there.items():
         if not np.isnan(interval.difference):
-            assert interval[:3] == pytest.approx(-np.array([back[name][0], back[name][2], back[name][1]]))
+            turned = -np.array([back[name][0], back[name][2], back[name][1]])
+            assert interval[:3] == pytest.approx(turned, nan_ok=True)
 
 
 def test_the_difference_is_that_of_the_figures_and_a_seed_draws_the_same_resamples(pair):
@@ -158,6 +159,18 @@ def test_a_level_without_instances_has_no_interval(write_json):
     intervals = paired_bootstrap(*pair, num_resamples=10)
     assert np.isnan(intervals['AP (overlap impossible)']).all()
     assert not np.isnan(intervals['AP (overlap some)']).any()
+
+
+def test_what_resamples_cannot_tell_has_a_difference_and_no_interval(pair, write_json):
+    same = paired_bootstrap(pair[0], pair[0], num_resamples=20)['AP']
+    dataset = make_annotations(20, 1, np.random.default_rng(9))
+    dataset['annotations'] = [person for person in dataset['annotations'] if person['image_id'] <= 2]
+    ann_file = write_json('few.json', dataset)
+    few = [evaluate_results(ann_file, make_detections(dataset, noise, 1, np.random.default_rng(9))) for noise in (0, 1)]
+    two_images = paired_bootstrap(*few, num_resamples=200)['AP']
+    assert same.difference == 0 > two_images.difference
+    assert not same.is_known
+    assert not two_images.is_known
 
 
 @pytest.mark.parametrize('change', ['images', 'instances', 'splits'])

@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -77,6 +78,23 @@ def test_joints_and_people_under_their_thresholds_are_not_drawn(draw, two_networ
     assert 0 < len(drawn) < 17 * len(people)
     assert sorted(map(tuple, drawn)) == sorted(map(tuple, joints[joints[:, 2] >= 0.6, :2]))
     assert not hollow.any()
+
+
+def test_each_person_found_has_its_oks_on_the_picture(draw, two_networks, image_dir):
+    sigmas = np.array(parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))['sigmas'])
+    found = [one for one in json.loads(Path(two_networks[1]).read_text()) if one['image_id'] == 5]
+    oks = []
+    for person in annotations_of(image_dir, 5):
+        x, y, v = np.reshape(person['keypoints'], (-1, 3)).T
+        for one in found:
+            distance = (x - one['keypoints'][::3]) ** 2 + (y - one['keypoints'][1::3]) ** 2
+            oks.append(np.exp(-distance / (2 * (2 * sigmas) ** 2 * person['area']))[v > 0].mean())
+    oks = np.reshape(oks, (-1, len(found)))
+    people = range(len(oks))
+    best = max(itertools.permutations(range(len(found)), len(oks)), key=lambda order: oks[people, order].sum())
+    ground_truth, network, _ = draw(image_ids=[5], score_thr=0).axes[:3]
+    assert not ground_truth.texts
+    assert sorted(text.get_text() for text in network.texts) == sorted(f'{value:.2f}' for value in oks[people, best])
 
 
 @pytest.mark.parametrize('data_set', ['coco', 'crowdpose'])

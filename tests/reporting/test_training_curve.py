@@ -129,4 +129,4 @@ def test_scalars_that_cannot_be_read_are_told_in_one_line(tool, tmp_path, conten
 def test_a_name_given_twice_and_a_format_that_is_none_are_refused(tool, write_scalars, tmp_path):
     run = f'A={write_scalars("20260101_000000", iterations([1]))}'
     assert 'the name A is given twice' in tool('plot_training_curve', run, run, '--out', tmp_path / 'curve.png')[0]
-    assert '.png, .svg, .pdf' in tool('plot_training_curve', run, '--out', tmp_path / 'curve.gif')[0]
+    assert '.png, .jpg, .svg, .pdf' in tool('plot_training_curve', run, '--out', tmp_path / 'curve.gif')[0]

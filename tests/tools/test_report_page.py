@@ -1,53 +1,62 @@
 import base64
-from html.parser import HTMLParser
+import html
+import json
+import re
+import shutil
+import subprocess
 
+import cv2
+import numpy as np
 import pytest
 from report_page import write_report
 
-PNG = b'\x89PNG\r\n\x1a\n and so on'
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-
-
-class Reader(HTMLParser):
-    """Collects what a browser would show and fetch."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.sources, self.text = [], []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.sources += [value for name, value in attributes if name in ('src', 'href')]
-
-    def handle_data(self, data):
-        self.text.append(data)
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+# What a browser makes of the page on a phone: its width with all that sticks out, and how many pictures it shows.
+MEASURE = """<script>onload = () => parent.document.title = JSON.stringify([document.documentElement.scrollWidth,
+    [...document.images].filter(image => image.naturalWidth).length])</script>"""
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    (tmp_path / 'curve.svg').write_bytes(SVG)
-    (tmp_path / 'gallery.png').write_bytes(PNG)
-    return {'Figure 5': [tmp_path / 'curve.svg'], 'Figure 6': [tmp_path / 'gallery.png']}
+    files = [tmp_path / 'curve.png', tmp_path / 'poses.jpg']
+    for file in files:
+        cv2.imwrite(str(file), np.zeros((600, 2000, 3), np.uint8))
+    return files
+
+
+def write(folder, pictures):
+    cells = ''.join(
+        f'<td>{cell}</td>' for cell in ('AP occlusion medium', '100.0', '100.0', '-100.0', '[-10.0, +10.0]')
+    )
+    table = f'<table><tbody><tr>{cells}</tr></tbody></table>'
+    return write_report(folder, 'A & B', {'Poses': pictures, 'Table 1 <&>': ['demo <&> "{x}"', table]})
 
 
 def test_the_page_holds_its_pictures_and_fetches_nothing(tmp_path, pictures):
-    index = write_report(
-        tmp_path / 'report', 'A & B', {'Command': 'demo <&> "{x}"'}, {'Table 1': '<table></table>'}, pictures
-    )
+    index = write(tmp_path / 'report', pictures)
     assert [path.name for path in (tmp_path / 'report').iterdir()] == ['index.html']
-    page = Reader(index.read_text(encoding='utf-8'))
-    assert page.sources == [
-        f'data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}',
-        f'data:image/png;base64,{base64.b64encode(PNG).decode()}',
+    page = index.read_text(encoding='utf-8')
+    assert re.findall('(?:src|href)="(.*?)"', page) == [
+        f'data:image/{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}'
+        for kind, picture in zip(('png', 'jpeg'), pictures, strict=True)
     ]
-    assert {'A & B', 'Command', 'demo <&> "{x}"'} <= set(page.text), 'text, whatever it holds'
-    headings = [text for text in page.text if text in ('Table 1', 'Figure 5', 'Figure 6')]
-    assert headings == ['Table 1', 'Figure 5', 'Figure 6']
+    assert '<p>demo &lt;&amp;&gt; &quot;{x}&quot;</p>' in page, 'text, whatever it holds'
+    assert re.findall('<h2>(.*?)</h2>', page) == ['Poses', 'Table 1 &lt;&amp;&gt;']
 
 
 def test_a_missing_picture_leaves_the_page_as_it_was(tmp_path, pictures):
-    index = write_report(tmp_path, 'Demo', {}, {}, pictures)
+    index = write(tmp_path, pictures)
     before = index.read_bytes()
     with pytest.raises(ValueError, match=r'nowhere\.png is missing'):
-        write_report(tmp_path, 'Demo', {}, {}, {'Figure 7': [tmp_path / 'nowhere.png']})
+        write(tmp_path, [tmp_path / 'nowhere.png'])
     assert index.read_bytes() == before
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium')
+def test_on_a_phone_nothing_sticks_out(tmp_path, pictures):
+    page = write(tmp_path, pictures).read_text(encoding='utf-8') + MEASURE
+    phone = tmp_path / 'phone.html'
+    phone.write_text(f'<meta charset="utf-8"><iframe width="390" height="844" srcdoc="{html.escape(page)}"></iframe>')
+    options = ('--headless', '--no-sandbox', '--disable-gpu', f'--user-data-dir={tmp_path}/profile', '--dump-dom')
+    shown = subprocess.run([CHROMIUM, *options, phone.as_uri()], capture_output=True, text=True, timeout=120).stdout
+    assert json.loads(re.search('<title>(.*?)</title>', shown)[1]) == [390, 2]

@@ -36,7 +36,7 @@ CATEGORY = dict(
 )
 
 
-def annotations(scene: Scene, image_id: int) -> list[dict]:
+def annotations(scene: Scene, image_id: int, min_area: float = 0) -> list[dict]:
     """The annotations of all people of whom at least one pixel shows.
 
     Box, area and segmentation are those of the visible silhouette, as in COCO.
@@ -44,6 +44,7 @@ def annotations(scene: Scene, image_id: int) -> list[dict]:
     Args:
         scene (Scene): Picture and truth.
         image_id (int): Of the picture; annotation ids are 100 times it and on.
+        min_area (float): Who shows fewer pixels has no keypoints labelled.
 
     Returns:
         list[dict]: As in ``person_keypoints_*.json``.
@@ -54,6 +55,8 @@ def annotations(scene: Scene, image_id: int) -> list[dict]:
         return []
     masks = (scene.instances == people[:, None, None]).transpose(1, 2, 0)
     rles = coco_mask.encode(np.asfortranarray(masks.view(np.uint8)))
+    areas = coco_mask.area(rles)
+    labelled = np.where((areas >= min_area)[:, None, None], scene.keypoints[people - 1], 0)
     return [
         dict(
             id=100 * image_id + index,
@@ -63,13 +66,11 @@ def annotations(scene: Scene, image_id: int) -> list[dict]:
             bbox=bbox,
             area=int(area),
             segmentation=dict(size=rle['size'], counts=rle['counts'].decode()),
-            num_keypoints=int((scene.keypoints[person - 1, :, 2] > 0).sum()),
-            keypoints=[
-                int(value) if value == int(value) else value for value in scene.keypoints[person - 1].ravel().tolist()
-            ],
+            num_keypoints=int((keypoints[:, 2] > 0).sum()),
+            keypoints=[int(value) if value == int(value) else value for value in keypoints.ravel().tolist()],
         )
-        for index, (person, rle, bbox, area) in enumerate(
-            zip(people, rles, coco_mask.toBbox(rles).tolist(), coco_mask.area(rles), strict=True)
+        for index, (keypoints, rle, bbox, area) in enumerate(
+            zip(labelled, rles, coco_mask.toBbox(rles).tolist(), areas, strict=True)
         )
     ]
 

@@ -118,25 +118,29 @@ POSES = {
     'crouching': (0.07, _crouching),
     'upside_down': (0.05, _upside_down),
 }
-_WEIGHTS = np.array([weight for weight, _ in POSES.values()])
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-def random_pose(rng: np.random.Generator) -> tuple[str, np.ndarray, np.ndarray]:
+def random_pose(
+    rng: np.random.Generator, facing: float = 180.0, upright: bool = False
+) -> tuple[str, np.ndarray, np.ndarray]:
     """Draws a pose.
 
     Args:
         rng (np.random.Generator): Where the randomness comes from.
+        facing (float): Degrees from the camera that the body turns away at most.
+        upright (bool): Whether nobody is upside down.
 
     Returns:
         tuple[str, np.ndarray, np.ndarray]: A key of ``POSES``; flexion, abduction and twist of every bone in degrees,
         (J, 3), within ``JOINT_RANGES``; pitch, roll and yaw of the whole body in degrees. At yaw 0 it faces the camera.
     """
-    name = rng.choice(tuple(POSES), p=_WEIGHTS)
+    names = [name for name in POSES if not (upright and name == 'upside_down')]
+    weights = np.array([POSES[name][0] for name in names])
+    name = rng.choice(names, p=weights / weights.sum())
     posed, (pitch, roll) = POSES[name][1](rng)
     angles = rng.normal(0, _NOISE)
     for bone, values in posed.items():
         angles[BONE_INDEX[bone]] += values
-    yaw = rng.normal(0, 35) if rng.random() < 0.45 else rng.uniform(-180, 180)
-    root = np.array([pitch + rng.normal(0, 3), roll + rng.normal(0, 3), yaw])
+    yaw = rng.normal(0, 35) if rng.random() < 0.45 else rng.uniform(-facing, facing)
+    root = np.array([pitch + rng.normal(0, 3), roll + rng.normal(0, 3), np.clip(yaw, -facing, facing)])
     return str(name), np.clip(angles, JOINT_RANGES[..., 0], JOINT_RANGES[..., 1]), root

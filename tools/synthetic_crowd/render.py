@@ -1,6 +1,5 @@
-"""Renders meshes with OpenCV's rasteriser into what deferred shading needs, and shades them."""
+"""Renders meshes through a z-buffer into what deferred shading needs, and shades them."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -10,24 +9,40 @@ from .camera import Camera
 from .shapes import Mesh
 
 SUPERSAMPLING = 2  # rendered pixels along each side of a pixel of the image
-_MAX_SURFACES = 4096
 _NUM_LEVELS = 128  # of brightness
 _NEAR, _FAR = 0.5, 100.0  # metres
-_NOTHING = 1.0  # in a depth buffer
 
 
 class Buffers(NamedTuple):
-    """What each rendered pixel shows, at SUPERSAMPLING times the size of the image."""
+    """What each rendered pixel shows, (H, W) each, at SUPERSAMPLING times the size of the image."""
 
-    values: np.ndarray  # (H, W, 3) float32: row of the palette / _MAX_SURFACES, light from 0 to 1, and Mesh.pattern
-    depth: np.ndarray  # (H, W) float32, as OpenGL has it: from 0 at _NEAR to 1 at _FAR, where nothing is
+    surface: np.ndarray  # row of the palette, 0 where nothing is
+    shade: np.ndarray  # light from 0 to 1
+    pattern: np.ndarray  # Mesh.pattern
+    metres: np.ndarray  # along the camera's axis; where nothing is, far away
 
-    def at_image_size(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row of the palette, 0 where there is nothing, and metres from the camera, in the middle of each pixel."""
-        middle = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
-        surface, depth = _surface(self.values[middle, middle, 0]), self.depth[middle, middle]
-        metres = _FAR * _NEAR / (_FAR - depth * (_FAR - _NEAR))
-        return np.where(depth < _NOTHING, surface, 0), metres
+    def samples(self, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rendered pixels within each pixel of the image.
+
+        Args:
+            owner (np.ndarray): Who owns each row of the palette, 0 for nobody.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Whom each shows, and metres from the camera; (samples, H, W) at image size.
+        """
+        return _blocks(owner[self.surface]), _blocks(self.metres)
+
+
+def majority(shown: np.ndarray, metres: np.ndarray) -> np.ndarray:
+    """Whom most samples of each pixel show, (H, W); of several as common, the nearest."""
+    votes = sum((shown == other).astype(np.float32) for other in shown)
+    return np.take_along_axis(shown, (votes - metres / (2 * _FAR)).argmax(axis=0)[None], axis=0)[0]
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    return np.stack(
+        [values[row::SUPERSAMPLING, column::SUPERSAMPLING] for row, column in np.ndindex(SUPERSAMPLING, SUPERSAMPLING)]
+    )
 
 
 class Palette(NamedTuple):
@@ -61,30 +76,42 @@ def random_light(rng: np.random.Generator) -> Light:
     )
 
 
-def _settings(shading: int) -> 'cv2.TriangleRasterizeSettings':
-    settings = cv2.TriangleRasterizeSettings().setShadingType(shading).setCullingMode(cv2.RASTERIZE_CULLING_CW)
-    return settings.setGlCompatibleMode(cv2.RASTERIZE_COMPAT_INVDEPTH)
+def _corners(points: np.ndarray, triangles: np.ndarray, camera: Camera, scale: float) -> np.ndarray:
+    """The corners of triangles, (F, 3, 3): x and y in rendered pixels, and 1 / metres; NaN if not before the camera."""
+    pixels, metres = camera.project(points)
+    metres[metres < _NEAR] = np.nan
+    return np.column_stack([(pixels + 0.5) * scale - 0.5, 1 / metres])[triangles]
 
 
-def _in_front(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """The triangles that lie wholly in front of the camera."""
-    behind = vertices[:, 2] > -_NEAR
-    return (triangles[~behind[triangles].any(axis=1)] if behind.any() else triangles).astype(np.int32)
+def _repeated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each index as often as ``counts`` says, and the numbers from 0 within each."""
+    index = np.repeat(np.arange(len(counts)), counts)
+    return index, np.arange(len(index)) - np.repeat(counts.cumsum() - counts, counts)
 
 
-def _rasteriser_vertices(points: np.ndarray, camera: Camera, size: tuple[int, int]) -> np.ndarray:
-    """World points (V, 3) in the rasteriser's frame: 90 degrees high, looking at the middle of the image."""
-    x, y, z = camera.to_camera(points).T
-    width, height = size
-    shift = camera.center + 0.5 - (width / 2, height / 2)
-    half = height / 2
-    return np.stack([(camera.focal * x - shift[0] * z) / half, (camera.focal * y + shift[1] * z) / half, z], axis=1)
+def _edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far each edge runs in x and in y, (F, 3), and twice the area, (F,), below 0 where the front is seen."""
+    following = corners[:, [1, 2, 0]] - corners
+    run, rise = following[..., 0], following[..., 1]
+    return run, rise, run[:, 0] * rise[:, 1] - rise[:, 0] * run[:, 1]
 
 
-@lru_cache(maxsize=1)
-def _canvas(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Memory to draw in, kept for the next scene: to get it from the system takes as long as to draw."""
-    return np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
+def _covered(corners: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangle, x and y of each pixel whose middle is in a triangle seen from the front, (N,) each: scan conversion."""
+    faces = np.flatnonzero(_edges(corners)[2] < 0)
+    corners = corners[faces]
+    (x, y), (run, rise, _) = np.moveaxis(corners[..., :2], -1, 0), _edges(corners)
+    top, bottom = np.ceil(y.min(axis=1)).clip(0, height), np.floor(y.max(axis=1)).clip(-1, height - 1)
+    triangle, row = _repeated((bottom - top + 1).clip(0).astype(int))
+    row = row + top[triangle]
+
+    # Each row of a triangle is the stretch between its edges: those that go down the image are to the left.
+    with np.errstate(divide='ignore', invalid='ignore'):
+        edge_x = (x - y * (run / rise))[triangle] + row[:, None] * (run / rise)[triangle]
+    left = np.ceil(np.where(rise[triangle] > 0, edge_x, 0).max(axis=1)).clip(0, width)
+    right = np.floor(np.where(rise[triangle] < 0, edge_x, width - 1).min(axis=1)).clip(-1, width - 1)
+    line, column = _repeated((right - left + 1).clip(0).astype(int))
+    return faces[triangle[line]], (column + left[line]).astype(int), row[line].astype(int)
 
 
 def rasterise(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Light) -> Buffers:
@@ -97,63 +124,57 @@ def rasterise(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Light) -
         light (Light): What shines.
 
     Returns:
-        Buffers: What each rendered pixel shows, until the next call.
+        Buffers: What each rendered pixel shows.
     """
     width, height = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
-    vertices = _rasteriser_vertices(mesh.vertices, camera, size)
+    corners = _corners(mesh.vertices, mesh.triangles, camera, SUPERSAMPLING)
+    triangle, x, y = _covered(corners, width, height)
+
+    # Linear over the image, as factors of x, y and 1: each corner's share, times 1 / metres, and their sum.
+    run, rise, area = _edges(corners)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        planes = np.stack([-rise, run, rise * corners[..., 0] - run * corners[..., 1]], axis=1) / area[:, None, None]
+    planes = planes[..., [1, 2, 0]] * corners[:, None, :, 2]  # opposite each corner is the edge after it
+    per_x, per_y, constant = planes.sum(axis=-1).T
+    nearness = per_x[triangle] * x + per_y[triangle] * y + constant[triangle]
+
+    pixel = y * width + x
+    nearest = np.full(width * height, 1 / _FAR)
+    np.maximum.at(nearest, pixel, nearness)
+    seen = np.flatnonzero(nearness == nearest[pixel])
+    triangle, pixel, x, y = triangle[seen], pixel[seen], x[seen, None], y[seen, None]
+    shares = (planes[triangle, 0] * x + planes[triangle, 1] * y + planes[triangle, 2]) / nearness[seen, None]
+
     lambert = (mesh.normals @ light.direction).clip(0)
     sky = 0.6 + 0.4 * mesh.normals[:, 1]
-    shade = light.ambient * sky + (1 - light.ambient) * lambert
-    attributes = np.stack([mesh.surface / _MAX_SURFACES, shade, mesh.pattern], axis=1).astype(np.float32)
-    values, depth = _canvas(width, height)
-    depth[:] = _NOTHING  # values hold where something is nearer
-    cv2.triangleRasterize(
-        vertices.astype(np.float32),
-        _in_front(mesh.triangles, vertices),
-        attributes,
-        values,
-        depth,
-        np.eye(4, dtype=np.float32),
-        np.pi / 2,
-        _NEAR,
-        _FAR,
-        _settings(cv2.RASTERIZE_SHADING_SHADED),
-    )
-    return Buffers(values, depth)
-
-
-def _surface(values: np.ndarray) -> np.ndarray:
-    return (values * _MAX_SURFACES + np.float32(0.5)).astype(np.int32)
+    light_there = light.ambient * sky + (1 - light.ambient) * lambert
+    surface = np.zeros(width * height, np.int32)
+    shade, pattern = np.zeros((2, width * height), np.float32)
+    surface[pixel] = mesh.surface[mesh.triangles[triangle, 0]]
+    shade[pixel] = (shares * light_there[mesh.triangles[triangle]]).sum(axis=1)
+    pattern[pixel] = (shares * mesh.pattern[mesh.triangles[triangle]]).sum(axis=1)
+    metres = (1 / nearest).astype(np.float32)
+    return Buffers(*(each.reshape(height, width) for each in (surface, shade, pattern, metres)))
 
 
 def ground_shadow(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Light) -> np.ndarray:
     """How much light reaches the ground, (H, W) uint8, where the image shows ground."""
     height_over_ground = np.maximum(mesh.vertices[:, 1:2], 0)
     flat = mesh.vertices - light.direction / light.direction[1] * height_over_ground
-    vertices = _rasteriser_vertices(flat * (1, 0, 1), camera, size)
     lit = mesh.normals @ light.direction > -0.3  # what faces away casts the same shadow as what is before it
-    depth = np.full((size[1] // 2, size[0] // 2), _NOTHING, np.float32)  # it is blurred anyway
-    cv2.triangleRasterizeDepth(
-        vertices.astype(np.float32),
-        _in_front(mesh.triangles[lit[mesh.triangles[:, 0]]], vertices),
-        depth,
-        np.eye(4, dtype=np.float32),
-        np.pi / 2,
-        _NEAR,
-        _FAR,
-        _settings(cv2.RASTERIZE_SHADING_WHITE),
-    )
-    left = 255 * (0.85 - 0.75 * (1 - light.ambient))
-    shadow = np.where(depth < _NOTHING, np.uint8(left), np.uint8(255))
+    triangles = mesh.triangles[lit[mesh.triangles[:, 0]]]
+    half = size[0] // 2, size[1] // 2  # it is blurred anyway
+    _, x, y = _covered(_corners(flat * (1, 0, 1), triangles, camera, 0.5), *half)
+    shadow = np.full(half[::-1], 255, np.uint8)
+    shadow[y, x] = 255 * (0.85 - 0.75 * (1 - light.ambient))
     shadow = cv2.GaussianBlur(shadow, (0, 0), (0.001 + 0.01 * light.ambient**2) * size[1])
     return cv2.resize(shadow, size, interpolation=cv2.INTER_LINEAR_EXACT)
 
 
 def _ambient_occlusion(metres: np.ndarray) -> np.ndarray:
     """Darkens what lies behind its surroundings (Luft et al., Unsharp masking the depth buffer)."""
-    behind = metres - cv2.blur(metres, (9, 9))
-    light = 1 - cv2.min(cv2.max(behind, 0), 0.5)
-    return cv2.resize(light, None, fx=SUPERSAMPLING, fy=SUPERSAMPLING, interpolation=cv2.INTER_NEAREST)
+    behind = metres - cv2.blur(metres, (8 * SUPERSAMPLING + 1, 8 * SUPERSAMPLING + 1))
+    return 1 - cv2.min(cv2.max(behind, 0), 0.5)
 
 
 def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray) -> np.ndarray:
@@ -168,13 +189,12 @@ def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray)
     Returns:
         np.ndarray: RGB multiplied by coverage, and coverage, (H, W, 4) uint8 at the size of the image.
     """
-    height, width = buffers.depth.shape
+    height, width = buffers.surface.shape
     size = (width // SUPERSAMPLING, height // SUPERSAMPLING)
-    there = np.flatnonzero(buffers.depth < _NOTHING)
-    surface, shade, pattern = buffers.values.reshape(-1, 3).take(there, axis=0).T
-    surface = _surface(surface)
+    there = np.flatnonzero(buffers.surface)
+    surface, shade, pattern = (each.take(there) for each in (buffers.surface, buffers.shade, buffers.pattern))
     second = (pattern * 2 + 2000).astype(np.int32) % 2 == 0
-    shade = shade * _ambient_occlusion(buffers.at_image_size()[1]).take(there)
+    shade = shade * _ambient_occlusion(buffers.metres).take(there)
     shade *= 1 + palette.roughness.astype(np.float32)[surface] * texture.take(there) / np.float32(64)
     level = (shade * _NUM_LEVELS).clip(0, _NUM_LEVELS - 1).astype(np.int32)
 

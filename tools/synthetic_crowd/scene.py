@@ -13,7 +13,7 @@ from .layout import place_people
 from .photo import composed, photographed
 from .pose import random_pose
 from .props import Prop, distractors, occluders, seat
-from .render import SUPERSAMPLING, Palette, ground_shadow, paint, random_light, rasterise
+from .render import SUPERSAMPLING, Palette, ground_shadow, majority, paint, random_light, rasterise
 from .shapes import Mesh, join
 from .wardrobe import MATERIALS, dress, random_outfits
 
@@ -35,6 +35,9 @@ class SceneOptions:
         clutter (float): How busy the background is, from 0 to 1.
         contrast (float): From 0, people hardly stand out, to 1.
         truncation (float): Share of images whose border cuts through people.
+        facing (float): Degrees from the camera that a body turns away at most, from 0 to 180, which is any side.
+        upright (bool): Whether nobody is upside down.
+        min_area (float): Whose visible area in pixels is smaller has a box and no keypoints; COCO's is 32 x 32.
         image_size (tuple[int, int]): Width and height in pixels.
 
     Raises:
@@ -48,6 +51,9 @@ class SceneOptions:
     clutter: float = 0.6
     contrast: float = 0.8
     truncation: float = 0.3
+    facing: float = 180
+    upright: bool = False
+    min_area: float = 0
     image_size: tuple[int, int] = (256, 256)
 
     def __post_init__(self):
@@ -59,7 +65,8 @@ class SceneOptions:
             raise ValueError(
                 f'image_size={width}x{height}: each side must be {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE} pixels'
             )
-        for name, limit in (('clutter', 1), ('contrast', 1), ('truncation', 1), ('occluders', 20), ('distractors', 20)):
+        limits = dict(clutter=1, contrast=1, truncation=1, occluders=20, distractors=20, facing=180, min_area=2048**2)
+        for name, limit in limits.items():
             value = getattr(self, name)
             if not 0 <= value <= limit:
                 raise ValueError(f'{name}={value}: must be from 0 to {limit}')
@@ -87,19 +94,22 @@ def _seats(rng: np.random.Generator, poses: list[str], roots: np.ndarray, bodies
     ]
 
 
-def _keypoints(bodies: Bodies, camera: Camera, instances: np.ndarray, surface_depth: np.ndarray) -> np.ndarray:
+def _keypoints(
+    bodies: Bodies, camera: Camera, instances: np.ndarray, shown: np.ndarray, surface_depth: np.ndarray
+) -> np.ndarray:
     """Where the keypoints are, and whether the camera sees them, (P, 17, 3).
 
-    A keypoint is seen where its pixel shows its own person, at a surface no farther in front of it than flesh is deep
-    there. Otherwise something hides it: another person, a thing, or the person's own body.
+    A keypoint is seen where its pixel shows its own person, half of it at least at a surface no farther in front of the
+    keypoint than flesh is deep there. Otherwise something hides it: another person, a thing, or the person's own body.
     """
     height, width = instances.shape
     pixels, depth = camera.project(bodies.landmarks)
     pixels = pixels.round(2)
     inside = ((pixels >= 0) & (pixels <= (width - 1, height - 1))).all(axis=-1)
     x, y = np.where(inside[..., None], pixels.round(), 0).astype(int).transpose(2, 0, 1)
-    own = instances[y, x] == np.arange(1, len(pixels) + 1)[:, None]
-    seen = own & (surface_depth[y, x] > depth - bodies.flesh)
+    person = np.arange(1, len(pixels) + 1)[:, None]
+    free = (shown[:, y, x] == person) & (surface_depth[:, y, x] > depth - bodies.flesh)
+    seen = (instances[y, x] == person) & (free.mean(axis=0) >= 0.5)
     visibility = np.where(inside, 1 + seen, 0)
     return np.concatenate([np.where(inside[..., None], pixels, 0), visibility[..., None]], axis=-1)
 
@@ -108,7 +118,9 @@ def draw_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
     """Draws one scene. The same state of ``rng`` and the same options give the same scene."""
     size = options.image_size
     num_people = int(rng.integers(options.people[0], options.people[1] + 1, size=2).min())
-    poses, angles, roots = zip(*(random_pose(rng) for _ in range(num_people)), strict=True)
+    poses, angles, roots = zip(
+        *(random_pose(rng, options.facing, options.upright) for _ in range(num_people)), strict=True
+    )
     roots = np.array(roots)
     bodies = pose_bodies(np.array(angles), roots, *random_builds(rng, num_people))
     truncated = bool(rng.random() < options.truncation)
@@ -127,14 +139,16 @@ def draw_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
     palette = palette._replace(colors=palette.colors * (1 - blended) + np.array(cv2.mean(background)[:3]) * blended)
 
     buffers = rasterise(mesh, camera, size, light)
-    surface, surface_depth = buffers.at_image_size()
-    instances = owner[surface]
+    shown, surface_depth = buffers.samples(owner)
+    instances = majority(shown, surface_depth)
     lit = np.where(ground, ground_shadow(mesh, camera, size, light), np.uint8(255))
     background = cv2.multiply(background, cv2.merge([lit] * 3), scale=1 / 255)
     texture = noise(rng, 'rough', (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING))
     image = composed(background, paint(buffers, palette, light, texture))
     return Scene(
-        photographed(rng, image, options.contrast), instances, _keypoints(bodies, camera, instances, surface_depth)
+        photographed(rng, image, options.contrast),
+        instances,
+        _keypoints(bodies, camera, instances, shown, surface_depth),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -61,7 +62,6 @@ def make_synthetic_crowd(
     Raises:
         ValueError: An argument is out of its range.
         FileExistsError: The folder holds something else.
-        RuntimeError: OpenCV is older than 5.
     """
     options = SceneOptions(**options)
     num_images = (num_train, num_val)
@@ -72,8 +72,6 @@ def make_synthetic_crowd(
         raise ValueError(f'seed={seed}: give 0 or more')
     if num_workers is not None and num_workers < 1:
         raise ValueError(f'num_workers={num_workers}: give 1 or more')
-    if not hasattr(cv2, 'triangleRasterize'):
-        raise RuntimeError(f'OpenCV {cv2.__version__} cannot rasterise triangles: install OpenCV 5')
 
     out_dir = Path(out_dir)
     _claim(out_dir, dict(num_train=num_train, num_val=num_val, seed=seed, **asdict(options)))
@@ -134,9 +132,9 @@ def _drawn(
     with ProcessPoolExecutor(num_workers or os.cpu_count(), context, _start_worker) as pool:
         try:
             results = pool.map(draw, tasks, chunksize=_CHUNK)
-            for task, image in zip(
-                tasks, tqdm(results, 'drawing', len(tasks), unit='image', disable=not progress), strict=True
-            ):
+            seconds = 0.1 if sys.stderr.isatty() else 60
+            results = tqdm(results, 'drawing', len(tasks), unit='image', mininterval=seconds, disable=not progress)
+            for task, image in zip(tasks, results, strict=True):
                 yield task[0], image
         finally:
             pool.shutdown(cancel_futures=True)  # interrupted, it would draw all the rest first
@@ -155,7 +153,7 @@ def _draw_image(out_dir: Path, seed: int, options: SceneOptions, task: tuple[int
     name = f'{image_id:012d}.jpg'
     jpeg = cv2.imencode('.jpg', scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     (out_dir / _SPLITS[split] / name).write_bytes(jpeg)
-    truth = annotations(scene, image_id)
+    truth = annotations(scene, image_id, options.min_area)
     width, height = options.image_size
     image = dict(id=image_id, file_name=name, width=width, height=height, crowdIndex=round(crowd_index(truth), 2))
     return _Drawn(image, truth, detections(rng, truth, image_id, options.image_size) if split == 1 else [])

@@ -5,17 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from synthetic_crowd import SceneOptions, scene
-from synthetic_crowd.camera import framed, random_camera
+from synthetic_crowd.camera import Camera, framed, random_camera
 from synthetic_crowd.coco_format import annotations, detections
+from synthetic_crowd.pose import random_pose
 from synthetic_crowd.props import Prop
+from synthetic_crowd.render import Light, Palette, majority, paint, rasterise
 from synthetic_crowd.scene import draw_scene
 from synthetic_crowd.shapes import box
 from synthetic_crowd.skeleton import BONES, KEYPOINT_NAMES
-from versions import needs_opencv_5
 
 from ca_hrnet_plugin.evaluation import crowd_index
-
-pytestmark = needs_opencv_5
 
 KEYPOINT = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
 ALONE = SceneOptions(people=(1, 1), crowd_index=0, occluders=0, distractors=0, truncation=0, image_size=(320, 256))
@@ -30,6 +29,8 @@ options = st.builds(
     clutter=st.floats(0, 1),
     contrast=st.floats(0, 1),
     truncation=st.floats(0, 1),
+    facing=st.floats(0, 180),
+    upright=st.booleans(),
     image_size=st.tuples(st.integers(64, 300), st.integers(64, 300)),
 )
 
@@ -81,7 +82,7 @@ def upright(monkeypatch):
 
     def at_yaw(yaw: float):
         rest = np.zeros((len(BONES), 3))
-        monkeypatch.setattr(scene, 'random_pose', lambda rng: ('standing', rest, np.array([0.0, 0.0, yaw])))
+        monkeypatch.setattr(scene, 'random_pose', lambda *_: ('standing', rest, np.array([0.0, 0.0, yaw])))
 
     return at_yaw
 
@@ -138,6 +139,41 @@ def test_nobody_is_cut_off_without_truncation_and_somebody_is_with_it(seed):
     assert (cut.keypoints[..., 2] > 0).any()
 
 
+def test_picture_mask_and_keypoints_agree_to_a_fraction_of_a_pixel():
+    rng = np.random.default_rng(0)
+    light = Light(np.array([0, 0, 1.0]), 1.0, np.ones(3), np.ones(3))
+    palette = Palette(np.full((2, 2, 3), 200.0), np.zeros(2))
+    y, x = np.mgrid[:48, :64]
+    errors = []
+    for _ in range(1000):
+        camera = Camera(np.array([0, 0, 5.0]), np.eye(3), 50.0, rng.uniform(20, 30, 2))
+        plate = box(np.zeros(3), (*rng.uniform(0.6, 1.6, 2), 1e-3), 0.0, 1)
+        buffers = rasterise(plate, camera, (64, 48), light)
+        coverage = paint(buffers, palette, light, np.zeros((96, 128), np.float32))[..., 3]
+        mask = majority(*buffers.samples(np.array([0, 1])))
+        middle = camera.project(np.zeros(3))[0]
+        errors.append([((shown * x).sum(), (shown * y).sum()) / shown.sum() - middle for shown in (coverage, mask)])
+    np.testing.assert_allclose(np.mean(errors, axis=0), 0, atol=0.03)
+
+
+def test_people_turn_away_no_farther_than_asked_and_none_is_upside_down_where_all_are_upright():
+    rng = np.random.default_rng(0)
+    names, _, roots = zip(*(random_pose(rng, facing=60, upright=True) for _ in range(500)), strict=True)
+    assert np.abs(np.array(roots)[:, 2]).max() == 60
+    assert 'upside_down' not in names
+    assert 'upside_down' in {random_pose(rng)[0] for _ in range(500)}
+
+
+def test_who_shows_less_than_the_least_area_has_a_box_and_no_keypoints():
+    drawn = draw_scene(np.random.default_rng(1), SceneOptions(people=(8, 12), image_size=(160, 128)))
+    every, large = annotations(drawn, 1), annotations(drawn, 1, min_area=300)
+    assert {person['area'] < 300 for person in every} == {True, False}
+    for before, after in zip(every, large, strict=True):
+        if before['area'] < 300:
+            before |= dict(keypoints=[0] * 51, num_keypoints=0)
+        assert after == before
+
+
 def mean_crowd_index(target: float) -> float:
     options = SceneOptions(people=(3, 9), crowd_index=target)
     drawn = [draw_scene(np.random.default_rng(seed), options) for seed in range(40)]
@@ -188,6 +224,7 @@ def test_the_camera_projects_as_opencv_does(seed):
         (dict(occluders=-1), 'occluders'),
         (dict(clutter=1.2), 'clutter'),
         (dict(truncation=float('nan')), 'truncation'),
+        (dict(facing=200), 'facing'),
     ],
 )
 def test_an_option_out_of_range_is_named_in_one_line(wrong, message):

@@ -10,9 +10,6 @@ from mmpose.registry import DATASETS
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from synthetic_crowd import contact_sheet, make_synthetic_crowd
-from versions import needs_opencv_5
-
-pytestmark = needs_opencv_5
 
 BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 SMALL = dict(num_train=20, num_val=12, image_size=(160, 128), progress=False)
