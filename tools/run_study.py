@@ -1,8 +1,8 @@
 """Trains and tests the networks of configs/study on folds of a data set, so that each person is tested once.
 
-The images of train2017 and val2017 together are dealt into folds, equally many of each level of crowding. Of each fold a
-base network is trained on the other folds; from it start all networks of NETWORKS, for further epochs. A fold's number
-is the seed of its trainings. Each is tested on its fold.
+The images of train2017 and val2017 together are dealt into folds, equally many of each level of crowding. For each fold
+a base network is trained on the other folds. All networks of NETWORKS start from it, for further epochs, and are tested
+on the fold. A fold's number is the seed of its trainings.
 
 What is done is not done again, and a training that was interrupted goes on from its last epoch: kill the command at any
 time, and give it again. In OUT are left

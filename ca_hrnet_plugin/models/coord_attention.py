@@ -35,7 +35,7 @@ class CoordAttention(BaseModule):
             ``torch.utils.checkpoint``, in place of keeping its intermediate map. Outputs and gradients stay the same.
         init_cfg (dict | list[dict], optional): Overrides the initial weights when ``init_weights`` is called. Without
             it they are those of HRNet's own layers (normal with std 0.001, biases 0, norm weights 1), set on
-            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5 times
+            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near half of
             ``gate_scale``.
 
     Raises:

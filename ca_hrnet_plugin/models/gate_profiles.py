@@ -10,8 +10,8 @@ class GateProfiles(nn.Module):
     """Multiplies each row and each column of a feature map by a weight per channel, which is learned and has no input.
 
     It is :class:`CoordAttention` whose gates are the same for every person: a control for what its gates see, and what
-    :func:`ca_hrnet_plugin.deploy.freeze_gates` leaves of it. All weights start at 1, so that it starts as identity; in a
-    :class:`CBasicBlock` give ``warm_start='none'``.
+    :func:`ca_hrnet_plugin.deploy.freeze_gates` leaves of it. All weights start at 1, so that it starts as identity; a
+    :class:`CBasicBlock` that holds it needs ``warm_start='none'``.
 
     Args:
         channels (int): Channels of the input and of the output.

@@ -1,5 +1,5 @@
-# CA-HRNet whose second norms learn at the rate of HRNet's: the warm start multiplies them by 4, and a step of Adam is as
-# large for a large weight as for a small one.
+# CA-HRNet whose second norms learn at the rate of HRNet's: the warm start multiplies them by 4, and a step of Adam is
+# as large for a large weight as for a small one.
 _base_ = './ca_hrnet_w16_128x96.py'
 
 # The longest key that a parameter's name holds is the one that counts: blocks without attention keep their rate.
