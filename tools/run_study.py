@@ -10,6 +10,9 @@ time, and give it again. In OUT are left
   fold0/NETWORK/   work dir of a training: checkpoints, logs, its whole config, and results.json, what the test found
 
   tools/run_study.py data/coco --out work_dirs/study
+
+With --report it trains nothing and prints what the folds that are done say together, as the difference of each network
+to the first: HRNet, or the first of --networks.
 """
 
 import argparse
@@ -21,9 +24,11 @@ import sys
 import time
 from pathlib import Path
 
+from tabulate import tabulate
+
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.checks.coco import read_annotations
-from ca_hrnet_plugin.evaluation import crowd_index
+from ca_hrnet_plugin.evaluation import Interval, crowd_index, evaluate_results, paired_bootstrap
 from ca_hrnet_plugin.evaluation.split_eval import CROWD_LEVELS
 from ca_hrnet_plugin.whole_file import whole_file
 
@@ -49,9 +54,13 @@ def main() -> None:
     parser.add_argument('--folds', type=int, default=5, help='number of folds (default: %(default)s)')
     parser.add_argument('--only', type=int, nargs='+', help='these folds alone, such as 3 4: the first is 0')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), help='all by default')
+    parser.add_argument('--report', action='store_true', help='print the table of what is done')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='of every training and test, as for mim train')
     args = parser.parse_args()
     data, out = args.data.resolve(), args.out.resolve()
+    if args.report:
+        print(report(args.networks, out, args.folds))
+        return
     write_folds(data, out / 'annotations', args.folds)
     for fold in args.only or range(args.folds):
         for network in (BASE, *args.networks):
@@ -143,6 +152,57 @@ def on_fold(fold: int, data: Path, out: Path) -> list[str]:
         if loader != 'train':
             options.append(f'{loader}_evaluator.ann_file={ann_file}')
     return options
+
+
+def report(networks: list[str], out: Path, num_folds: int) -> str:
+    """The table of the folds that are done for each of these networks, put together."""
+
+    def results(fold: int, network: str) -> Path:
+        return out / f'fold{fold}' / network / 'results.json'
+
+    done = [fold for fold in range(num_folds) if all(results(fold, network).exists() for network in networks)]
+    if not done:
+        sys.exit(f'no fold in {out} is done for each of {", ".join(networks)}')
+    datasets = [json.loads((out / f'annotations/fold{fold}_test.json').read_text()) for fold in done]
+    together = {part: [one for dataset in datasets for one in dataset[part]] for part in ('images', 'annotations')}
+    fold_of = {image['id']: fold for fold, dataset in zip(done, datasets, strict=True) for image in dataset['images']}
+    with whole_file(out / 'annotations/done.json') as unfinished:
+        unfinished.write_text(json.dumps(datasets[0] | together))
+    evaluations = {
+        network: evaluate_results(
+            out / 'annotations/done.json',
+            [pose for fold in done for pose in json.loads(results(fold, network).read_text())],
+        )
+        for network in networks
+    }
+    first, *others = networks
+    figures = {network: evaluation.figures() for network, evaluation in evaluations.items()}
+    folds = [fold_of[image] for image in evaluations[first].params.imgIds]
+    intervals = {
+        network: paired_bootstrap(
+            evaluations[first], evaluations[network], folds=folds if len(done) > 1 else None, progress=True
+        )
+        for network in others
+    }
+    rows = []
+    for name, figure in figures[first].items():
+        if not name.startswith('instances'):
+            level = name[name.find('(') :]
+            row = [name, f'{figures[first].get(f"instances {level}", "")}', f'{100 * figure:.1f}']
+            rows.append(
+                [*row, *(difference(found[name], figures[network][name]) for network, found in intervals.items())]
+            )
+    for name in [name for name in next(iter(intervals.values()), {}) if name not in figures[first]]:
+        rows.append([name, '', '', *(difference(found[name]) for found in intervals.values())])
+    covered = 'images and folds' if len(done) > 1 else 'images'
+    title = f'{len(together["images"])} images of folds {done}; intervals of 95 % over {covered}'
+    return f'{title}\n\n{tabulate(rows, ["", "instances", *networks], "github", disable_numparse=True)}'
+
+
+def difference(interval: Interval, figure: float | None = None) -> str:
+    """A cell, in percent."""
+    change, low, high = (f'{100 * value:+.1f}' for value in interval)
+    return f'{"" if figure is None else f"{100 * figure:.1f}, "}{change} [{low}, {high}]'
 
 
 def run_mim(command: str, arguments: list[str], work_dir: Path) -> None:
