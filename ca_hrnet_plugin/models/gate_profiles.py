@@ -25,6 +25,13 @@ class GateProfiles(nn.Module):
         self.rows = nn.Parameter(torch.ones(channels, height, 1))
         self.columns = nn.Parameter(torch.ones(channels, 1, width))
 
+    @classmethod
+    def of(cls, rows: Tensor, columns: Tensor) -> 'GateProfiles':
+        """The gates (C, H, 1) of rows and (C, 1, W) of columns."""
+        profiles = cls(len(rows), (rows.shape[1], columns.shape[2]), len(rows))
+        profiles.load_state_dict(dict(rows=rows, columns=columns))
+        return profiles
+
     def forward(self, x: Tensor) -> Tensor:
         """Gates a feature map (N, C, H, W), and keeps its shape."""
         return x * self.rows * self.columns
