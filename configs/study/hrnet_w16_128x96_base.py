@@ -30,6 +30,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     *_base_.custom_hooks,
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002, priority=49),
+    # With the statistics of norms, which are those of other weights otherwise.
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002, update_buffers=True, priority=49),
 ]
 randomness = dict(seed=0, deterministic=True)
