@@ -29,7 +29,7 @@ class GateProfiles(nn.Module):
     def of(cls, rows: Tensor, columns: Tensor) -> 'GateProfiles':
         """The gates (C, H, 1) of rows and (C, 1, W) of columns."""
         profiles = cls(len(rows), (rows.shape[1], columns.shape[2]), len(rows))
-        profiles.load_state_dict(dict(rows=rows, columns=columns))
+        profiles.rows, profiles.columns = nn.Parameter(rows.clone()), nn.Parameter(columns.clone())
         return profiles
 
     def forward(self, x: Tensor) -> Tensor:
