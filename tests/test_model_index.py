@@ -15,8 +15,8 @@ INDEX = modelindex.load(str(CONFIGS.parent / 'model-index.yml'))
 MODELS_BY_NAME = {model.name: model for model in INDEX.models}
 
 
-def test_it_has_every_config_but_the_demo_s_and_each_is_where_it_says():
-    names = {name.rpartition('/')[2]: name for name in config_names() if not name.startswith('demo/')}
+def test_it_has_every_config_but_the_demo_s_and_the_study_s_and_each_is_where_it_says():
+    names = {name.rpartition('/')[2]: name for name in config_names() if not name.startswith(('demo/', 'study/'))}
     assert MODELS_BY_NAME.keys() == names.keys()
     for name, model in MODELS_BY_NAME.items():
         assert Path(model.config) == Path('configs', f'{names[name]}.py')
@@ -47,7 +47,7 @@ def test_parameters_and_flops_are_those_that_mmengine_counts(name):
 
 def test_parameters_of_all_are_those_of_their_networks():
     for name in config_names():
-        if not name.startswith('demo/'):
+        if not name.startswith(('demo/', 'study/')):
             with torch.device('meta'):
                 model = MODELS.build(Config.fromfile(config_path(name)).model)
             listed = MODELS_BY_NAME[name.rpartition('/')[2]].metadata.parameters

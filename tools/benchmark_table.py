@@ -11,7 +11,8 @@ Each row is NAME=SOURCE, where SOURCE is one of
                           and their standard deviation
 
 Keypoint results and predictions need --ann-file or --config. Rows of them have the 95 % interval of each difference,
-from a paired bootstrap over images and, where there are several, runs: the first of one row with the first of another.
+from a paired bootstrap over images. Of several runs it covers images and runs, and runs of two rows are paired by what
+the * of their patterns matched, such as a seed.
 Figures are in percent; a dash is a figure that there is not, such as the AP of a level without instances. Where each
 row is from is said on standard error.
 
@@ -44,7 +45,7 @@ def main() -> None:
         help='evaluate as this config tests: its annotations, sigmas and CocoMetric settings. Needed for data sets '
         'other than COCO: CrowdPose has its own sigmas, iou_type=keypoints_crowd and use_area=False',
     )
-    parser.add_argument('--levels', action='store_true', help='add AP and AR by crowding, occlusion and overlap')
+    parser.add_argument('--levels', action='store_true', help='add AP and AR by crowding, hidden joints and overlap')
     parser.add_argument(
         '--resamples', type=int, default=1000, help='of the bootstrap; 0 for no intervals (default: %(default)s)'
     )

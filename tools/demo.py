@@ -185,7 +185,7 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
         {
             'Poses on random val images': [
                 'Left HRNet, right CA-HRNet, nobody left out. Images and boxes are drawn. The number at the feet is '
-                'OKS: 1 for a pose as annotated; COCO counts a pose as found from 0.5 on. A fixed seed chose the images.',
+                'OKS: 1 for a pose as annotated; COCO counts a pose as found from 0.5 on. A fixed seed chose them.',
                 *(pictures / f'{image["id"]}.jpg' for image in chosen),
             ],
             'Poses on the most crowded val images': [pictures / f'{image["id"]}.jpg' for image in crowded],

@@ -3,6 +3,10 @@
 Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
 (N, 3, H, W) to heatmaps, or with --pixels crops as OpenCV reads them. Its metadata has the mean, the deviation, the
 size of a crop and the codec.
+
+With --freeze the gates of CA-HRNet become constants first, their means over training people, and AP on the test data is
+printed before and after. With --freeze channel and no --max-drop what is left is stock HRNet: --checkpoint-out writes
+its checkpoint too, which loads wherever HRNet's does.
 """
 
 import argparse
@@ -15,7 +19,16 @@ import torch
 from benchmark import time_side_by_side
 from tabulate import tabulate
 
-from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx, read_crops
+from ca_hrnet_plugin.deploy import (
+    RUNTIMES,
+    check_onnx,
+    export_onnx,
+    freeze_gates,
+    load_onnx,
+    read_crops,
+    training_people,
+)
+from ca_hrnet_plugin.deploy.freeze import attention_places
 from ca_hrnet_plugin.reporting.attention import load_model
 from ca_hrnet_plugin.whole_file import whole_file
 
@@ -33,6 +46,11 @@ def main() -> None:
     parser.add_argument(
         '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='to be quickest in (default: %(default)s)'
     )
+    parser.add_argument(
+        '--freeze', choices=('profile', 'channel'), help='freeze gates along rows and columns, or to one'
+    )
+    parser.add_argument('--max-drop', type=float, help='freeze as many modules as cost at most so many points of AP')
+    parser.add_argument('--checkpoint-out', type=Path, help='the .pth file to write the frozen weights to')
     parser.add_argument('--people', type=int, default=8, help='how many to check and time with (default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=10, help='of timing (default: %(default)s)')
     args = parser.parse_args()
@@ -43,6 +61,8 @@ def main() -> None:
         sys.exit(f'not exported: {error}')
     try:
         pixels, crops = read_crops(model, args.batch or args.people)
+        if args.freeze:
+            model = freeze(model, args)
     except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
         sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')
     with whole_file(args.out) as unfinished:
@@ -67,6 +87,17 @@ def main() -> None:
         if wrong:
             sys.exit(f'not exported: keypoints of {", ".join(wrong)} are off by over {MAX_KEYPOINT_DIFFERENCE} pixels')
     print(f'{args.out}: any number of crops' if args.batch is None else f'{args.out}: {args.batch} crops')
+
+
+def freeze(model: torch.nn.Module, args: argparse.Namespace) -> torch.nn.Module:
+    """Freezes gates, says what that did to AP, and writes the weights where that is asked for."""
+    frozen = freeze_gates(model, training_people(model), args.freeze, args.max_drop)
+    ap = f'AP {100 * frozen.ap_before:.2f} before, {100 * frozen.ap_after:.2f} after'
+    print(f'{len(frozen.modules)} of {len(attention_places(model))} modules frozen by {args.freeze}: {ap}')
+    if args.checkpoint_out:
+        with whole_file(args.checkpoint_out) as unfinished:
+            torch.save(dict(state_dict=frozen.model.state_dict()), unfinished)
+    return frozen.model
 
 
 if __name__ == '__main__':

@@ -1,8 +1,20 @@
 """From a trained network to one that only infers, in PyTorch or as an ONNX graph."""
 
 from .check import check_onnx, read_crops
+from .freeze import Frozen, freeze_gates, training_people
 from .fuse import fuse_for_inference
 from .many_people import predict_people
 from .onnx_graph import RUNTIMES, export_onnx, load_onnx
 
-__all__ = ['RUNTIMES', 'check_onnx', 'export_onnx', 'fuse_for_inference', 'load_onnx', 'predict_people', 'read_crops']
+__all__ = [
+    'RUNTIMES',
+    'Frozen',
+    'check_onnx',
+    'export_onnx',
+    'freeze_gates',
+    'fuse_for_inference',
+    'load_onnx',
+    'predict_people',
+    'read_crops',
+    'training_people',
+]

@@ -32,7 +32,7 @@ class _AttentionGraph(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         def gate(conv: nn.Conv2d, window: tuple[int, int]) -> Tensor:
             profile = attention.act(attention.norm1(attention.conv1(F.avg_pool2d(x, window))))
-            values = conv(profile).sigmoid()
+            values = attention.gate(conv(profile))
             return F.interpolate(values, scale_factor=tuple(map(float, window))) if self.enlarge_gates else values
 
         attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers

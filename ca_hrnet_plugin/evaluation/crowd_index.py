@@ -11,8 +11,8 @@ def crowd_index(annotations: Sequence[dict]) -> float:
     """The crowd index of an image: how many joints of others a person's box holds, per joint of their own.
 
     It is the mean over the people of (labelled joints of others inside the person's box) / (the person's own labelled
-    joints). Regions marked ``iscrowd`` and people with 5 labelled joints or fewer take no part: they are not in the
-    mean, and their joints are nobody's "others". A joint is labelled if its v is 1 or 2; one on the edge of a box is
+    joints). People with 5 labelled joints or fewer are left out of the mean, and their joints are "others" as anybody's
+    are. Regions marked ``iscrowd`` take no part. A joint is labelled if its v is 1 or 2; one on the edge of a box is
     inside. CrowdPose publishes the value with each image, rounded to two decimals.
 
     Args:
@@ -28,16 +28,13 @@ def crowd_index(annotations: Sequence[dict]) -> float:
     image_ids = {annotation['image_id'] for annotation in annotations if 'image_id' in annotation}
     if len(image_ids) > 1:
         raise ValueError(f'crowd_index of annotations of images {sorted(image_ids)}: give those of one image')
-    people = []
-    for annotation in annotations:
-        joints = labelled_joints(annotation)
-        if not annotation.get('iscrowd') and len(joints) >= MIN_LABELLED:
-            people.append((joints, annotation['bbox']))
-
+    people = [annotation for annotation in annotations if not annotation.get('iscrowd')]
+    joints = [labelled_joints(person) for person in people]
     ratios = []
-    for index, (joints, bbox) in enumerate(people):
-        others = [joints for other, (joints, _) in enumerate(people) if other != index]
-        ratios.append(sum(_num_inside(joints, bbox) for joints in others) / len(joints))
+    for index, (person, own) in enumerate(zip(people, joints, strict=True)):
+        if len(own) >= MIN_LABELLED:
+            others = np.concatenate([*joints[:index], *joints[index + 1 :], np.empty((0, 3))])
+            ratios.append(_num_inside(others, person['bbox']) / len(own))
     return float(np.mean(ratios)) if ratios else 0.0
 
 

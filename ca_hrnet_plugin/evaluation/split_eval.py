@@ -1,4 +1,4 @@
-"""COCO's keypoint evaluation by splits: its own area ranges, and levels of crowding, occlusion and overlap."""
+"""COCO's keypoint evaluation by splits: its own area ranges, and levels of crowding, hidden joints and overlap."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ from .crowd_index import crowd_index, labelled_joints
 
 # Each level begins at its edge and ends before the next one's; the last has no end.
 CROWD_LEVELS = dict(easy=0, medium=0.1, hard=0.8)
-OCCLUSION_LEVELS = dict(low=0, medium=0.1, high=0.5)
+HIDDEN_LEVELS = dict(low=0, medium=0.1, high=0.5)
 OVERLAP_LEVELS = dict(low=0, medium=0.1, high=0.5)
 
 # A detection whose OKS with everybody is lower lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
@@ -59,7 +59,7 @@ _COCO_FIGURES = {
 
 def level_splits(
     crowd_levels: Mapping[str, float] = CROWD_LEVELS,
-    occlusion_levels: Mapping[str, float] = OCCLUSION_LEVELS,
+    hidden_levels: Mapping[str, float] = HIDDEN_LEVELS,
     overlap_levels: Mapping[str, float] = OVERLAP_LEVELS,
 ) -> list[Split]:
     """The splits of levels given by name and lower edge; :class:`CrowdCocoMetric` says what each measures.
@@ -68,7 +68,7 @@ def level_splits(
         ValueError: The edges of a measure do not ascend.
     """
     splits = []
-    for measure, levels in dict(crowd=crowd_levels, occlusion=occlusion_levels, overlap=overlap_levels).items():
+    for measure, levels in dict(crowd=crowd_levels, hidden=hidden_levels, overlap=overlap_levels).items():
         for name, (low, high) in zip(levels, pairwise([*levels.values(), np.inf]), strict=True):
             if low >= high:
                 raise ValueError(f'{measure}_levels={dict(levels)}: give each level a higher edge than the one before')
@@ -83,7 +83,7 @@ class SplitEval(COCOeval):
     is neither right nor wrong. A detection matched to nobody is
 
     - of a crowd level, where its image is: an image out of the level is left out altogether,
-    - of an occlusion or overlap level, where the person is on whom it lies, the one of the highest OKS: it is wrong in
+    - of a hidden or overlap level, where the person is on whom it lies, the one of the highest OKS: it is wrong in
       that person's level and ignored in the others, as COCOeval ignores an unmatched detection whose own area is out
       of range. On nobody (OKS below 0.1 with everybody) it has no level, and is wrong in each, as KITTI and Caltech
       count them by occlusion,
@@ -114,12 +114,12 @@ class SplitEval(COCOeval):
         self.params.areaRng = list(splits)
         self.params.areaRngLbl = [f'{split.measure} {split.name}' for split in splits]
         # Of an image for crowd, of an instance for the other two.
-        self._values = dict(crowd={}, occlusion={}, overlap={})
+        self._values = dict(crowd={}, hidden={}, overlap={})
         for image_id in self.params.imgIds:
             annotations = coco_gt.loadAnns(coco_gt.getAnnIds(imgIds=[image_id]))
             self._values['crowd'][image_id] = crowd_index(annotations)
             for annotation, overlap in zip(annotations, _overlaps(annotations), strict=True):
-                self._values['occlusion'][annotation['id']] = _occlusion(annotation)
+                self._values['hidden'][annotation['id']] = _hidden(annotation)
                 self._values['overlap'][annotation['id']] = overlap
 
     def run(self) -> 'SplitEval':
@@ -259,7 +259,7 @@ def load_results(
         return coco_gt, coco_gt.loadRes(detections)
 
 
-def _occlusion(annotation: dict) -> float:
+def _hidden(annotation: dict) -> float:
     """The share of labelled joints with v=1; NaN, which is in no level, where no joint is labelled."""
     joints = labelled_joints(annotation)
     return float(np.mean(joints[:, 2] == 1)) if len(joints) else np.nan

@@ -29,8 +29,8 @@ class CBasicBlock(BasicBlock):
         attention (dict, optional): Config of another module in the place of :class:`CoordAttention`, such as
             ``dict(type='ca_hrnet_plugin.models.CBAM')``; ``channels`` is filled in. ``norm_cfg`` of the block does not
             reach it.
-        reduction (int, optional): See :class:`CoordAttention`, whose default it has.
-        low_memory (bool, optional): See :class:`CoordAttention`.
+        reduction (int, optional), gate_scale (float, optional), low_memory (bool, optional): See
+            :class:`CoordAttention`, whose defaults they have.
         warm_start (str): What attention starts from when weights are loaded that have none for this block, which are
             those of a stock block: ``'identity'``, so that outputs are those of the stock block (see warm_start.py), or
             ``'none'``, the weights that it has.
@@ -38,7 +38,7 @@ class CBasicBlock(BasicBlock):
 
     Raises:
         ValueError: ``ca_after`` or ``warm_start`` is something else, ``attention`` is not a config, or has
-            ``reduction`` or ``low_memory`` next to it.
+            an option of :class:`CoordAttention` next to it.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class CBasicBlock(BasicBlock):
         ca_after: str | Sequence[str] = 'norm2',
         attention: dict | None = None,
         reduction: int | None = None,
+        gate_scale: float | None = None,
         low_memory: bool | None = None,
         warm_start: str = 'identity',
         **kwargs,
@@ -60,7 +61,7 @@ class CBasicBlock(BasicBlock):
         places = (ca_after,) if isinstance(ca_after, str) else ca_after
         if not isinstance(places, Sequence) or not places or any(place not in PLACES for place in places):
             raise ValueError(f"ca_after={ca_after!r} of CBasicBlock: give 'norm1', 'norm2' or both")
-        options = dict(reduction=reduction, low_memory=low_memory)
+        options = dict(reduction=reduction, gate_scale=gate_scale, low_memory=low_memory)
         options = {name: value for name, value in options.items() if value is not None}
         if attention is None:
             attention = dict(type=CoordAttention, norm_cfg=self.norm_cfg, **options)

@@ -13,7 +13,7 @@ from .c_basic_block import CBasicBlock
 from .warm_start import obstacle_to_identity
 
 STAGES_WITH_BASIC_BLOCKS = (2, 3, 4)
-CA_KEYS = ('ca_after', 'reduction', 'low_memory', 'attention')
+CA_KEYS = ('ca_after', 'reduction', 'gate_scale', 'low_memory', 'attention')
 
 
 @MODELS.register_module()

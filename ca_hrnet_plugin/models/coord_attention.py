@@ -29,11 +29,14 @@ class CoordAttention(BaseModule):
         channels (int): Channels of the input and of the output.
         reduction (int): The two profiles are squeezed to ``channels // reduction`` channels, but to 8 at least.
         norm_cfg (dict): Norm layer after the shared convolution.
+        gate_scale (float): What the sigmoid of each gate is multiplied by. The paper has 1. With 2 the gates start at
+            1, so that attention starts as identity and a warm start leaves the norm before it as it is.
         low_memory (bool): Whether training computes the product of map and gates again in the backward pass, by
             ``torch.utils.checkpoint``, in place of keeping its intermediate map. Outputs and gradients stay the same.
         init_cfg (dict | list[dict], optional): Overrides the initial weights when ``init_weights`` is called. Without
             it they are those of HRNet's own layers (normal with std 0.001, biases 0, norm weights 1), set on
-            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5.
+            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near half of
+            ``gate_scale``.
 
     Raises:
         ValueError: ``channels`` or ``reduction`` is not a positive integer, or the squeezed channels do not divide into
@@ -45,6 +48,7 @@ class CoordAttention(BaseModule):
         channels: int,
         reduction: int = 32,
         norm_cfg: dict = dict(type='BN'),
+        gate_scale: float = 1.0,
         low_memory: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
@@ -52,6 +56,7 @@ class CoordAttention(BaseModule):
         for name, value in dict(channels=channels, reduction=reduction).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
+        self.gate_scale = gate_scale
         self.low_memory = low_memory
         mid_channels = max(MIN_MID_CHANNELS, channels // reduction)
         self.conv1 = nn.Conv2d(channels, mid_channels, kernel_size=1)
@@ -83,14 +88,20 @@ class CoordAttention(BaseModule):
             x (Tensor): Feature map, (N, C, H, W).
 
         Returns:
-            tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), in (0, 1).
+            tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), between
+            0 and ``gate_scale``.
         """
         height, width = x.shape[2:]
         rows = x.mean(3, keepdim=True).transpose(2, 3)  # (N, C, 1, H)
         columns = x.mean(2, keepdim=True)  # (N, C, 1, W)
         profiles = self.act(self.norm1(self.conv1(torch.cat([rows, columns], dim=3))))
         rows, columns = profiles.split([height, width], dim=3)
-        return self.conv_h(rows).sigmoid().transpose(2, 3), self.conv_w(columns).sigmoid()
+        return self.gate(self.conv_h(rows)).transpose(2, 3), self.gate(self.conv_w(columns))
+
+    def gate(self, logits: Tensor) -> Tensor:
+        """A gate from what its convolution gives."""
+        gate = logits.sigmoid()
+        return gate if self.gate_scale == 1 else self.gate_scale * gate
 
     def forward(self, x: Tensor) -> Tensor:
         """Attends to a feature map (N, C, H, W) of any height and width, and keeps its shape and dtype."""

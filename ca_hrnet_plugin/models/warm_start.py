@@ -4,7 +4,8 @@ With the weights and biases of both gate convolutions at zero, each gate is sigm
 0.25. With the affine weight and bias of the norm before it times 4, that cancels; a ReLU in between passes a positive
 factor through. Both factors are powers of two, so that in float32 the outputs are the same to the last bit. The
 architecture stays the paper's, and the gate convolutions receive gradients from the first step on. The attention that
-it is compared with starts the same way, with as many factors of two as it has gates.
+it is compared with starts the same way, with as many factors of two as it has gates. Gates of ``gate_scale=2`` start at
+1, and the norm stays as it is.
 """
 
 import itertools
@@ -31,8 +32,10 @@ def start_as_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tenso
         prefix (str): Of the block's keys in ``state_dict``.
         state_dict (dict[str, Tensor]): Changed in place; its tensors are left as they are and replaced.
     """
+    if obstacle_to_identity(block):
+        return
     affine = {place: _affine_keys(block, place, prefix) for place in block.ca}
-    if obstacle_to_identity(block) or not all(
+    if not all(
         key in state_dict and state_dict[key].shape == getattr(block, place).weight.shape
         for place, keys in affine.items()
         for key in keys
@@ -41,7 +44,7 @@ def start_as_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tenso
     for place, keys in affine.items():
         gates = GATES[type(block.ca[place])]
         for key in keys:
-            state_dict[key] = state_dict[key] * 2 ** len(gates)
+            state_dict[key] = state_dict[key] * norm_factor(block.ca[place])
         for name, tensor in initial_tensors(block, place):
             state_dict[f'{prefix}ca.{place}.{name}'] = torch.zeros_like(tensor) if name.startswith(gates) else tensor
 
@@ -62,6 +65,11 @@ def initial_tensors(block: nn.Module, place: str) -> list[tuple[str, Tensor]]:
     return [(name, tensor.detach().clone()) for name, tensor in _tensors_of(attention)]
 
 
+def norm_factor(attention: nn.Module) -> float:
+    """What the norm before an attention is multiplied by, so that gates of zero weights make no difference."""
+    return (2 / getattr(attention, 'gate_scale', 1)) ** len(GATES[type(attention)])
+
+
 def obstacle_to_identity(block: nn.Module) -> str | None:
     """Says why the attention of a block cannot start as identity; None where it can."""
     for place, attention in block.ca.items():
@@ -73,7 +81,8 @@ def obstacle_to_identity(block: nn.Module) -> str | None:
         if strange:
             return f'{strange} is neither weight nor bias of a gate'
         norm = getattr(block, place)
-        if getattr(norm, 'weight', None) is None or getattr(norm, 'bias', None) is None:
+        is_affine = getattr(norm, 'weight', None) is not None and getattr(norm, 'bias', None) is not None
+        if norm_factor(attention) != 1 and not is_affine:
             return f'{norm} has no affine weight and bias to scale'
     return None
 
@@ -96,11 +105,13 @@ def undo_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) 
                     f'{key} is not zero: this attention has been trained, and stock HRNet has no place for it'
                 )
         for key in _affine_keys(block, place, prefix):
-            state_dict[key] = state_dict[key] / 2 ** len(gates)
+            state_dict[key] = state_dict[key] / norm_factor(attention)
 
 
 def _affine_keys(block: nn.Module, place: str, prefix: str) -> list[str]:
-    """Of the norm before the attention."""
+    """Of the norm before the attention, where it is scaled."""
+    if norm_factor(block.ca[place]) == 1:
+        return []
     return [f'{prefix}{getattr(block, f"{place}_name")}.{name}' for name in ('weight', 'bias')]
 
 

@@ -37,17 +37,22 @@ def read_dump(path: str | Path, protocol: Protocol) -> list[dict]:
     except Exception as error:  # a pickle can fail in any way
         raise ValueError(f'{path} is not read, for a pickle can run code ({error!r}): {instead}') from error
     try:
-        with TemporaryDirectory() as folder:
-            metric = CocoMetric(
-                ann_file=protocol.ann_file,
-                iou_type=protocol.iou_type,
-                use_area=protocol.use_area,
-                format_only=True,
-                outfile_prefix=f'{folder}/results',
-            )
-            metric.dataset_meta = protocol.metainfo
-            metric.process({}, samples)
-            metric.evaluate(len(samples))
-            return read_json(f'{folder}/results.keypoints.json', 'a COCO keypoint result')
+        return keypoint_results(samples, protocol)
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f'{path} holds no predictions of a pose estimator ({error!r}): {instead}') from error
+
+
+def keypoint_results(samples: list[dict], protocol: Protocol) -> list[dict]:
+    """The COCO keypoint result that MMPose's CocoMetric makes of predictions."""
+    with TemporaryDirectory() as folder:
+        metric = CocoMetric(
+            ann_file=protocol.ann_file,
+            iou_type=protocol.iou_type,
+            use_area=protocol.use_area,
+            format_only=True,
+            outfile_prefix=f'{folder}/results',
+        )
+        metric.dataset_meta = protocol.metainfo
+        metric.process({}, samples)
+        metric.evaluate(len(samples))
+        return read_json(f'{folder}/results.keypoints.json', 'a COCO keypoint result')

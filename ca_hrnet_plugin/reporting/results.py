@@ -1,5 +1,6 @@
 """The figures of one row of the table, from whatever a user has of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from glob import glob
@@ -27,7 +28,8 @@ class Result:
     name: str
     origin: str
     figures: dict[str, float]
-    evaluations: list[SplitEval] = field(default_factory=list)  # of result files, which alone can be resampled
+    # Of result files, which alone can be resampled: by what the pattern of several runs matched, such as their seeds.
+    evaluations: dict[str, SplitEval] = field(default_factory=dict)
     config: Path | None = None
     num_runs: int = 1
     deviations: dict[str, float] = field(default_factory=dict)
@@ -40,7 +42,7 @@ def read_result(name: str, source: str, protocol: Protocol | None = None, splits
         name (str): What the row is called.
         source (str): A work dir; a JSON file of metrics (``mim test --out``); a COCO keypoint result, or predictions
             (``mim test --dump``); ``CONFIG.py:CHECKPOINT``, which is tested now; or a pattern such as
-            ``'work_dirs/seed*'``, of several runs of one network, in the order of their names.
+            ``'work_dirs/seed*'``, of several runs of one network, which pair with another's by what it matches.
         protocol (Protocol, optional): What result files and predictions are evaluated by.
         splits (Sequence[Split]): What they are evaluated on.
 
@@ -49,7 +51,7 @@ def read_result(name: str, source: str, protocol: Protocol | None = None, splits
     """
     runs = sorted(glob(source))  # noqa: PTH207  pathlib's takes no pattern that begins with a folder
     if runs and runs != [source]:
-        return _averaged([read_result(name, run, protocol, splits) for run in runs])
+        return _averaged({_matched(source, run): read_result(name, run, protocol, splits) for run in runs})
     config, is_pair, checkpoint = source.partition('.py:')
     path = Path(source)
     if is_pair:
@@ -73,17 +75,25 @@ def _evaluated(name: str, source: str, results, protocol: Protocol | None, split
     protocol = _needed(protocol, source)
     sigmas = protocol.metainfo['sigmas']
     evaluation = evaluate_results(protocol.ann_file, results, splits, protocol.iou_type, sigmas, protocol.use_area)
-    return Result(name, f'evaluated {source} on {protocol.ann_file}', evaluation.figures(), [evaluation])
+    return Result(name, f'evaluated {source} on {protocol.ann_file}', evaluation.figures(), {'': evaluation})
 
 
-def _averaged(runs: list[Result]) -> Result:
+def _matched(pattern: str, path: str) -> str:
+    """What the wildcards of a pattern matched in a path that it found."""
+    parts = re.split(r'(\*+|\?|\[[^]]+])', pattern)
+    expression = ''.join('(.*)' if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    return ' '.join(re.fullmatch(expression, path).groups())
+
+
+def _averaged(runs_by_match: dict[str, Result]) -> Result:
+    runs = list(runs_by_match.values())
     names = set.intersection(*(set(run.figures) for run in runs))
     figures = {name: np.array([run.figures[name] for run in runs]) for name in runs[0].figures if name in names}
     return Result(
         runs[0].name,
         '; '.join(run.origin for run in runs),
         {name: float(values.mean()) for name, values in figures.items()},
-        [evaluation for run in runs for evaluation in run.evaluations],
+        {match: one for match, run in runs_by_match.items() for one in run.evaluations.values()},
         runs[0].config,
         len(runs),
         {name: float(values.std(ddof=1)) for name, values in figures.items() if len(runs) > 1 and values.min() >= 0},

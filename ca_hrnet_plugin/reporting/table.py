@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from tabulate import tabulate
 
 from ..evaluation import Interval, Split, paired_bootstrap
@@ -52,7 +53,7 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
         progress (bool): Whether to show a progress bar.
 
     Raises:
-        ValueError: The results are not of the same images and people, or not of as many runs.
+        ValueError: The results are not of the same images and people, or their runs do not pair.
     """
     first, *others = results
     rows = [Row(first)]
@@ -63,8 +64,11 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
             if not _is_empty(figure) and not _is_empty(first.figures.get(name)):
                 row.differences[name] = figure - first.figures[name]
         if num_resamples and first.evaluations and other.evaluations:
-            intervals = paired_bootstrap(first.evaluations, other.evaluations, num_resamples, progress=progress)
-            row.intervals = {name: intervals[name] for name in row.differences if name in intervals}
+            paired = _paired_runs(first, other)
+            runs = [first.evaluations[run] for run in paired], [other.evaluations[run] for run in paired]
+            intervals = paired_bootstrap(*runs, num_resamples, progress=progress)
+            row.intervals = {name: found for name, found in intervals.items() if not np.isnan(found.difference)}
+            row.differences |= {name: found.difference for name, found in row.intervals.items()}
         rows.append(row)
     return rows
 
@@ -77,7 +81,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
     Args:
         rows (Sequence[Row]): What :func:`compare` gives.
         output_format (str): One of :data:`FORMATS`.
-        levels (Sequence[Split]): Levels of crowding, occlusion and overlap.
+        levels (Sequence[Split]): Levels of crowding, hidden joints and overlap.
     """
     if output_format == 'json':
         return json.dumps([_as_json(row) for row in rows], indent=2)
@@ -88,6 +92,9 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
         for figure in ('AP', 'AR')
         if levels
     }
+    measures = dict.fromkeys(level.measure for level in levels)
+    if any(row.intervals for row in rows):
+        by_level['AR, per level'] = {measure: f'AR trend ({measure})' for measure in measures}
     if output_format == 'csv':
         every_level = {name: name for columns in by_level.values() for name in columns.values()}
         text = io.StringIO()
@@ -122,7 +129,13 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
         if row.differences:
             grid.append([against, *(_cell('{:+.1f}', name, row.differences.get(name)) for name in columns.values())])
         if row.intervals:
-            grid.append([f'{against}, 95 %', *(_interval_cell(row.intervals.get(name)) for name in columns.values())])
+            covered = 'images and runs' if result.num_runs > 1 else 'images'
+            grid.append(
+                [
+                    f'{against}, 95 % over {covered}',
+                    *(_interval_cell(row.intervals.get(name)) for name in columns.values()),
+                ]
+            )
     return grid
 
 
@@ -147,6 +160,17 @@ def _interval_cell(interval: Interval | None) -> str:
 def _is_empty(figure: float | None) -> bool:
     """COCOeval gives -1 where there is no instance."""
     return figure is None or figure < 0
+
+
+def _paired_runs(first: Result, other: Result) -> list[str]:
+    """What the pattern of both rows matched, such as their seeds."""
+    if first.evaluations.keys() != other.evaluations.keys():
+        sides = (f'{row.name} has {", ".join(run or "one" for run in row.evaluations)}' for row in (first, other))
+        raise ValueError(
+            f'runs do not pair: {" and ".join(sides)}: give patterns such as work_dirs/NAME/seed*/RESULTS.json, '
+            'whose * matches the same in both, or --resamples 0'
+        )
+    return list(first.evaluations)
 
 
 def _check_same_instances(first: Result, other: Result) -> None:

@@ -14,7 +14,7 @@ TEN = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'AR
 LEVELS = [
     f'{measure} {name}'
     for measure, names in dict(
-        crowd=['easy', 'medium', 'hard'], occlusion=['low', 'medium', 'high'], overlap=['low', 'medium', 'high']
+        crowd=['easy', 'medium', 'hard'], hidden=['low', 'medium', 'high'], overlap=['low', 'medium', 'high']
     ).items()
     for name in names
 ]
@@ -99,11 +99,11 @@ def test_a_level_of_everybody_is_coco_metric(dataset, ann_file, iou_type):
         ann_file=ann_file,
         iou_type=iou_type,
         crowd_levels=everybody,
-        occlusion_levels=everybody,
+        hidden_levels=everybody,
         overlap_levels=everybody,
     )
 
-    for measure in ('crowd', 'occlusion', 'overlap'):
+    for measure in ('crowd', 'hidden', 'overlap'):
         assert figures[f'coco/AP ({measure} all)'] == pytest.approx(figures['coco/AP'], abs=1e-12)
         assert figures[f'coco/AR ({measure} all)'] == pytest.approx(figures['coco/AR'], abs=1e-12)
 

@@ -34,12 +34,19 @@ def test_a_person_amid_many_can_exceed_one():
     assert crowd_index(people) == 3
 
 
-@pytest.mark.parametrize(('num_labelled', 'iscrowd'), [(0, 0), (1, 0), (5, 0), (8, 1)])
-def test_people_with_five_labelled_joints_or_fewer_and_crowd_regions_take_no_part(num_labelled, iscrowd):
+@pytest.mark.parametrize('num_labelled', [0, 1, 5, 6])
+def test_people_with_five_labelled_joints_or_fewer_are_others_but_not_in_the_mean(num_labelled):
     people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
-    other = dict(person([(x, 5) for x in range(num_labelled)], [0, 0, 10, 10]), iscrowd=iscrowd)
+    other = person([(x, 5) for x in range(num_labelled)], [100, 0, 10, 10])
 
-    assert crowd_index([*people, other]) == crowd_index(people) == 1
+    ratios = [(8 + num_labelled) / 8] * 2 + [0] * (num_labelled > 5)
+    assert crowd_index([*people, other]) == pytest.approx(sum(ratios) / len(ratios))
+
+
+def test_crowd_regions_take_no_part():
+    people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
+
+    assert crowd_index([*people, people[0] | dict(iscrowd=1)]) == crowd_index(people) == 1
 
 
 @pytest.mark.parametrize('annotations', [[], [dict(bbox=[0, 0, 1, 1], iscrowd=0)]])

@@ -5,11 +5,12 @@ import io
 import numpy as np
 import pytest
 from random_people import make_annotations, make_detections
+from scipy import stats
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from ca_hrnet_plugin.evaluation import SplitEval, evaluate_results, level_splits, paired_bootstrap
-from ca_hrnet_plugin.evaluation.paired_bootstrap import ResampledCurves
+from ca_hrnet_plugin.evaluation.paired_bootstrap import ResampledCurves, over_runs
 
 
 def copies(dataset, detections, multiplicities):
@@ -119,34 +120,95 @@ def test_turning_the_pair_round_turns_the_intervals_round(pair):
     there, back = paired_bootstrap(*pair, num_resamples=50), paired_bootstrap(*pair[::-1], num_resamples=50)
 
     assert there['AP'].high < 0 < back['AP'].low
-    assert there['AP'].share_above == 0 and back['AP'].share_above == 1
     for name, interval in there.items():
         if not np.isnan(interval.difference):
             turned = -np.array([back[name][0], back[name][2], back[name][1]])
-            assert interval[:3] == pytest.approx(turned, nan_ok=True)
+            assert interval == pytest.approx(turned, nan_ok=True)
 
 
 def test_the_difference_is_that_of_the_figures_and_a_seed_draws_the_same_resamples(pair):
     baseline, other = (evaluation.figures() for evaluation in pair)
 
     first, same, another = (paired_bootstrap(*pair, num_resamples=20, seed=seed) for seed in (1, 1, 2))
-    for name, interval in first.items():
-        assert interval.difference == pytest.approx(other[name] - baseline[name], abs=1e-12)
+    for name in first.keys() & other.keys():
+        assert first[name].difference == pytest.approx(other[name] - baseline[name], abs=1e-12)
     assert first['AP'] == same['AP'] != another['AP']
 
 
-def test_several_runs_are_compared_by_their_means_and_widen_the_interval_where_they_disagree(pair):
-    alone = paired_bootstrap(*pair, num_resamples=200)['AP']
-    agreeing = paired_bootstrap([pair[0]] * 2, [pair[1]] * 2, num_resamples=200)['AP']
-    assert agreeing[:3] == pytest.approx(alone[:3], abs=0.2 * abs(alone.difference))
+@pytest.mark.parametrize('deviation_of_runs', [0, 1, 4])
+@pytest.mark.parametrize('num_runs', [3, 5])
+def test_the_interval_over_runs_and_images_covers_the_truth_as_often_as_it_says(num_runs, deviation_of_runs):
+    # Each image has a difference of its own, and each run one: only some of both were drawn. The truth is 0.
+    rng, num_images = np.random.default_rng(0), 100
+    num_covered, num_trials = 0, 4000
+    for _ in range(num_trials):
+        images = 10 * rng.normal(size=num_images)  # of deviation 1 in their mean
+        runs = deviation_of_runs * rng.normal(size=num_runs)
+        interval = over_runs(runs + images.mean(), images.var(ddof=1) / num_images, num_images)
+        num_covered += interval.low <= 0 <= interval.high
 
+    # Percentiles of resampled runs cover 0.75 to 0.85 where runs vary more than images.
+    assert 0.94 <= num_covered / num_trials <= 0.98
+
+
+def test_several_runs_are_compared_by_their_means(pair):
+    alone = paired_bootstrap(*pair, num_resamples=200)['AP']
+    agreeing = paired_bootstrap([pair[0]] * 3, [pair[1]] * 3, num_resamples=200)['AP']
+    assert agreeing == pytest.approx(alone, abs=0.2 * abs(alone.difference))
     disagreeing = paired_bootstrap(pair, pair[::-1], num_resamples=200)['AP']
     assert disagreeing.difference == pytest.approx(0, abs=1e-12)
-    # Both runs drawn are the first one in a quarter of the resamples, and the second one in another.
-    assert disagreeing.low < -abs(alone.difference) and disagreeing.high > abs(alone.difference)
+    # Of two runs, t has a degree of freedom, and its factor is 12.7.
+    assert disagreeing.high == pytest.approx(stats.t.ppf(0.975, 1) * abs(alone.difference), rel=0.1)
 
     with pytest.raises(ValueError, match='1 runs cannot be paired with 2'):
         paired_bootstrap(pair[0], pair)
+
+
+def test_folds_that_disagree_widen_the_interval(write_json):
+    rng = np.random.default_rng(3)
+    dataset = make_annotations(120, 3, rng)
+    better, worse = (make_detections(dataset, noise, 0, rng) for noise in (0.06, 0.10))
+    folds = [image['id'] % 4 for image in dataset['images']]
+
+    def half_width(better_in, **options):
+        mixed = [
+            [
+                detection
+                for detections, turn in ((better, is_other), (worse, not is_other))
+                for detection in detections
+                if (detection['image_id'] % 4 in better_in) == turn
+            ]
+            for is_other in (False, True)
+        ]
+        pair = [evaluate_results(write_json('gt.json', dataset), results) for results in mixed]
+        interval = paired_bootstrap(*pair, num_resamples=100, **options)['AR']
+        return interval.difference, interval.high - interval.difference
+
+    gain, over_images = half_width([0, 1, 2, 3])
+    assert half_width([0, 1, 2, 3], folds=folds)[1] < 3 * over_images
+    mixed_gain, over_folds = half_width([0, 1], folds=folds)
+    # Two folds with the gain and two with as much loss: t of 3 degrees over the error of a mean of four.
+    assert mixed_gain == pytest.approx(0, abs=gain / 5)
+    assert over_folds == pytest.approx(stats.t.ppf(0.975, 3) * gain / 3**0.5, rel=0.2)
+
+    with pytest.raises(ValueError, match='the fold of each of 120 images'):
+        half_width([0], folds=[0, 1])
+
+
+def test_the_trend_is_the_slope_of_a_line_through_people_over_levels(pair):
+    interval = paired_bootstrap(*pair, num_resamples=20)['AR trend (overlap)']
+
+    # Of each person: the level, and the share of OKS thresholds that the pose passes.
+    levels, scores = [], []
+    index = [split.measure for split in pair[0].params.areaRng].index('overlap')
+    for level in range(3):
+        for results in zip(*(evaluation.eval_images[0, index + level] for evaluation in pair), strict=True):
+            for person in np.flatnonzero(results[0]['gtIgnore'] == 0):
+                levels.append(level)
+                scores.append([(result['gtMatches'][:, person] >= 0).mean() for result in results])
+    assert len(set(levels)) == 3
+    assert interval.difference == pytest.approx(np.polyfit(levels, np.diff(scores)[:, 0], 1)[0], abs=1e-9)
+    assert interval.low < interval.difference < interval.high
 
 
 def test_a_level_without_instances_has_no_interval(write_json):
@@ -173,19 +235,20 @@ def test_what_resamples_cannot_tell_has_a_difference_and_no_interval(pair, write
     assert not two_images.is_known
 
 
-@pytest.mark.parametrize('change', ['images', 'instances', 'splits'])
+@pytest.mark.parametrize('change', ['images', 'instances', 'splits', 'sigmas', 'use_area', 'iou_type'])
 def test_results_on_different_ground_are_refused_in_one_line(write_json, change):
     dataset = make_annotations(10, 2, np.random.default_rng(10))
     detections = make_detections(dataset, 0.1, 1, np.random.default_rng(10))
     first = evaluate_results(write_json('gt.json', dataset), detections)
-    splits = {}
+    options = {}
     if change == 'images':
         dataset['images'].append(dict(id=99, width=640, height=480))
     elif change == 'instances':
         dataset['annotations'] = [dict(annotation, iscrowd=1) for annotation in dataset['annotations']]
     else:
-        splits = dict(splits=level_splits())
-    second = evaluate_results(write_json('other.json', dataset), detections, **splits)
+        others = dict(splits=level_splits(), sigmas=[0.05] * 17, use_area=False, iou_type='keypoints_crowd')
+        options = {change: others[change]}
+    second = evaluate_results(write_json('other.json', dataset), detections, **options)
 
     with pytest.raises(ValueError, match='same images, instances and splits') as error:
         paired_bootstrap(first, second)

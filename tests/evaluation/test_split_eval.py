@@ -82,7 +82,7 @@ def test_a_level_with_every_instance_in_it_is_coco_eval(scene):
     figures = evaluate_results(*scene, splits=ONE_LEVEL).figures()
     stats = coco_eval(*scene)
 
-    for measure in ('crowd', 'occlusion', 'overlap'):
+    for measure in ('crowd', 'hidden', 'overlap'):
         assert figures[f'AP ({measure} all)'] == pytest.approx(stats[0], abs=1e-12)
         assert figures[f'AR ({measure} all)'] == pytest.approx(stats[5], abs=1e-12)
 
@@ -101,7 +101,7 @@ def test_a_crowd_level_is_coco_eval_on_the_images_of_the_level(write_json):
         assert evaluation.figures()[f'AR (crowd {name})'] == pytest.approx(stats[5], abs=1e-12)
 
 
-@pytest.mark.parametrize('measure', ['crowd', 'occlusion', 'overlap'])
+@pytest.mark.parametrize('measure', ['crowd', 'hidden', 'overlap'])
 def test_levels_share_out_the_instances(scene, measure):
     figures = evaluate_results(*scene, splits=[*level_splits(), *ONE_LEVEL]).figures()
     names = dict(crowd=['easy', 'medium', 'hard']).get(measure, ['low', 'medium', 'high'])
@@ -115,21 +115,21 @@ def test_people_out_of_a_level_are_ignored_however_badly_they_are_found(evaluate
     # OKS 12/17 = 0.706 passes 0.5 to 0.7: 5 of 10 thresholds.
     figures = evaluate([visible, hidden], [detection(visible, 0.8), detection(hidden, 0.9, num_right=12)])
 
-    assert figures['AP (occlusion low)'] == pytest.approx(1)
-    assert figures['AR (occlusion low)'] == 1
-    assert figures['AP (occlusion high)'] == pytest.approx(0.5)
-    assert figures['AR (occlusion high)'] == pytest.approx(0.5)
+    assert figures['AP (hidden low)'] == pytest.approx(1)
+    assert figures['AR (hidden low)'] == 1
+    assert figures['AP (hidden high)'] == pytest.approx(0.5)
+    assert figures['AR (hidden high)'] == pytest.approx(0.5)
     # One figure for both: right first at 5 thresholds; at the others one is wrong, then one right of two people.
     assert figures['AP'] == pytest.approx((5 * 1 + 5 * 0.5 * 51 / 101) / 10)
 
 
-def test_a_detection_of_nobody_is_wrong_in_each_occlusion_level(evaluate):
+def test_a_detection_of_nobody_is_wrong_in_each_level_of_hidden_joints(evaluate):
     visible, hidden, nobody = instance(0, v=2), instance(1000, v=1), instance(3000)
     detections = [detection(visible, 0.8), detection(hidden, 0.7), detection(nobody, 0.9)]
     figures = evaluate([visible, hidden], detections)
 
-    assert figures['AP (occlusion low)'] == pytest.approx(1 / 2)
-    assert figures['AP (occlusion high)'] == pytest.approx(1 / 2)
+    assert figures['AP (hidden low)'] == pytest.approx(1 / 2)
+    assert figures['AP (hidden high)'] == pytest.approx(1 / 2)
     assert figures['AP'] == pytest.approx(2 / 3)
 
 
@@ -159,8 +159,8 @@ def test_a_level_without_instances_is_minus_one_and_counts_zero(evaluate):
     person = instance(0)
     figures = evaluate([person], [detection(person, 0.9)])
 
-    assert figures['AP (crowd hard)'] == figures['AR (occlusion high)'] == figures['AP (overlap medium)'] == -1
-    assert figures['instances (crowd hard)'] == figures['instances (occlusion high)'] == 0
+    assert figures['AP (crowd hard)'] == figures['AR (hidden high)'] == figures['AP (overlap medium)'] == -1
+    assert figures['instances (crowd hard)'] == figures['instances (hidden high)'] == 0
 
 
 def test_a_value_on_an_edge_is_in_the_upper_level_and_regions_and_unlabelled_people_in_none(evaluate):
@@ -169,8 +169,8 @@ def test_a_value_on_an_edge_is_in_the_upper_level_and_regions_and_unlabelled_peo
     people = [half_hidden, instance(1000, num_labelled=0), dict(instance(2000), iscrowd=1)]
     figures = evaluate(people, [detection(half_hidden, 0.9)], splits=[*level_splits(), *ONE_LEVEL])
 
-    assert figures['instances (occlusion high)'] == 1
-    assert [figures[f'instances ({measure} all)'] for measure in ('crowd', 'occlusion', 'overlap')] == [1, 1, 1]
+    assert figures['instances (hidden high)'] == 1
+    assert [figures[f'instances ({measure} all)'] for measure in ('crowd', 'hidden', 'overlap')] == [1, 1, 1]
 
 
 def test_people_of_fourteen_keypoints_without_area_are_evaluated(evaluate):

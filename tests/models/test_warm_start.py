@@ -66,6 +66,7 @@ def outputs(network: nn.Module, x: torch.Tensor = X) -> torch.Tensor:
     'ca_cfg',
     [
         *(dict(ca_after=places) for places in ('norm1', 'norm2', ('norm1', 'norm2'))),
+        dict(ca_after=('norm1', 'norm2'), gate_scale=2),
         dict(attention=dict(type='mmpose.models.backbones.utils.SELayer')),
         dict(attention=dict(type='ca_hrnet_plugin.models.CBAM')),
     ],
@@ -78,7 +79,7 @@ def test_stock_weights_give_stock_outputs_to_the_last_bit(stock, ca_cfg, trainin
     ours.train(training)
     assert torch.equal(ours(X)[0], reference(X)[0])
     for key, value in reference.state_dict().items():
-        if 'running' in key:
+        if 'running' in key or ca_cfg.get('gate_scale') == 2:
             assert torch.equal(ours.state_dict()[key], value), key
 
 
@@ -256,6 +257,13 @@ def test_attention_that_cannot_start_as_identity_is_missing_and_the_warning_says
     assert obstacle in log[-1]
     assert "warm_start='none'" in log[-1]
     CAHRNet(NARROW, warm_start='none', **kwargs).load_state_dict(stock)
+
+
+def test_gates_that_start_at_one_need_no_affine_norm():
+    norm_cfg = dict(type='IN', affine=False)
+    stock, ours = HRNet(NARROW, norm_cfg=norm_cfg), CAHRNet(NARROW, norm_cfg=norm_cfg, ca_cfg=dict(gate_scale=2))
+    ours.load_state_dict(stock.state_dict())
+    assert torch.equal(outputs(ours), outputs(stock))
 
 
 def test_attention_learns_from_the_first_step_on(stock):

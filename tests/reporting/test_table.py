@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,8 +89,24 @@ def test_several_runs_are_a_row_of_their_means_and_deviations(tool, two_networks
     deviations = [float(cell) for cell in rows['B, deviation of 2 runs'].values()]
     assert deviations == pytest.approx(stats.std(0, ddof=1), abs=0.0501)
 
-    code, _, _ = tool('benchmark_table', f'A={results[0]}', f'B={pattern}', '--ann-file', ann_file)
-    assert code == 'no table: 1 runs cannot be paired with 2: give as many of both'
+
+def test_runs_are_paired_by_what_the_pattern_matched_and_refused_where_that_differs(tool, two_networks, tmp_path):
+    ann_file, *results = two_networks
+    for network, seeds in dict(A=('9', '10'), B=('10', '9'), C=('9', '11')).items():
+        for seed, result in zip(seeds, results, strict=True):
+            (tmp_path / network / f'seed{seed}').mkdir(parents=True)
+            shutil.copy(result, tmp_path / network / f'seed{seed}/{network}.keypoints.json')
+    rows = [f'{network}={tmp_path}/{network}/seed*/{network}.keypoints.json' for network in 'ABC']
+    options = '--ann-file', ann_file, '--resamples', 20, '--format', 'json'
+
+    _, out, _ = tool('benchmark_table', *rows[:2], *options)
+    worse, better = (evaluate_results(ann_file, path) for path in results)
+    expected = paired_bootstrap([better, worse], [worse, better], 20)['AP']
+    assert json.loads(out)[1]['intervals_95']['AP'] == pytest.approx(expected[1:])
+
+    for others in (rows[2], f'B={results[0]}'):
+        code, _, _ = tool('benchmark_table', rows[0], others, *options)
+        assert code.startswith('no table: runs do not pair: A has 10, 9 and')
 
 
 def test_levels_have_their_counts_and_an_empty_one_is_a_dash(tool, two_networks, write_json):
@@ -110,8 +127,8 @@ def test_levels_have_their_counts_and_an_empty_one_is_a_dash(tool, two_networks,
     hard = [people for people in by_image.values() if crowd_index(people) >= 0.8]
     num_hard = sum(not one['iscrowd'] and one['num_keypoints'] > 0 for people in hard for one in people)
     assert counts['crowd hard'] == str(num_hard)
-    assert (counts['occlusion high'], figures['occlusion high']) == ('0', '\N{EN DASH}')
-    assert float(figures['occlusion low']) > 0
+    assert (counts['hidden high'], figures['hidden high']) == ('0', '\N{EN DASH}')
+    assert float(figures['hidden low']) > 0
 
 
 def test_every_format_holds_the_same_cells(tool, two_networks):
