@@ -113,7 +113,7 @@ def test_the_notebook_runs_and_holds_its_outputs(drawn_data, tmp_path):
     cells = [cell for cell in json.loads(path.read_text())['cells'] if cell['cell_type'] == 'code']
     outputs = [output for cell in cells for output in cell['outputs']]
     assert not [output for output in outputs if output['output_type'] == 'error']
-    assert sum('image/png' in output.get('data', {}) for output in outputs) == 3
+    assert sum('image/jpeg' in output.get('data', {}) for output in outputs) == 3
 
     program = '\n'.join(''.join(cell['source']) for cell in cells)
     program = re.sub(r'epochs=\d+', 'epochs=1', program)
