@@ -86,7 +86,7 @@ def draw_gallery(
             columns.append([(_found_pose(one, kpt_thr), oks.get(one['id'])) for one in found])
         for axes, people in zip(row, columns, strict=True):
             _draw_image(axes, image)
-            for pose, oks in people:
+            for pose, _ in people:
                 _draw_pose(axes, pose, protocol.metainfo, points_per_pixel=72 * column_width / image.shape[1])
             _write_oks(axes, [(pose, oks) for pose, oks in people if oks is not None])
     for axes, title in zip(grid[0], titles, strict=True):
