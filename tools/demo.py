@@ -171,8 +171,9 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
     others = [image for image in images if image not in chosen]
     crowded = sorted(others, key=lambda image: -image['crowdIndex'])[:6]
     pictures = out / 'report/pictures'
+    named = {f'{name}, drawn boxes': path for name, path in found.items()}
     for image in (*chosen, *crowded):
-        figure = draw_gallery(protocol, found, [image['id']], kpt_thr=0, score_thr=0, truth=False, width=3.6)
+        figure = draw_gallery(protocol, named, [image['id']], kpt_thr=0, score_thr=0, truth=False, width=3.6)
         save_figure(figure, pictures / f'{image["id"]}.jpg', dpi=150)
     work_dirs = {'HRNet from scratch': out / 'start'} | {f'{name}, further': out / name for name in found}
     save_figure(plot_training_curve(work_dirs), pictures / 'curve.png', dpi=150)
