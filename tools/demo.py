@@ -89,6 +89,8 @@ def main() -> None:
         page = run(out.resolve(), args.quick)
     except KeyboardInterrupt:
         sys.exit('\ninterrupted: the same command goes on from here')
+    except FileExistsError as error:  # of another recipe
+        sys.exit(f'error: {error}')
     print(f'open {os.path.relpath(page)}')
 
 
