@@ -17,6 +17,7 @@ REPEATABLE = (
     'randomness.seed=0',
     'randomness.deterministic=True',
     'train_dataloader.persistent_workers=False',
+    'train_dataloader.batch_size=16',
 )
 
 

@@ -89,6 +89,8 @@ def main() -> None:
         page = run(out.resolve(), args.quick)
     except KeyboardInterrupt:
         sys.exit('\ninterrupted: the same command goes on from here')
+    except FileExistsError as error:  # of another recipe
+        sys.exit(f'error: {error}')
     print(f'open {os.path.relpath(page)}')
 
 
@@ -119,7 +121,7 @@ def run(out: Path, quick: bool) -> Path:
 
 
 def load_config(name: str, work_dir: Path, quick: bool) -> Config:
-    """One of the demo's configs, in bfloat16 and channels-last where the processor computes in bfloat16."""
+    """One of the demo's configs, in channels-last, and in bfloat16 where the processor computes in it."""
     config = Config.fromfile(config_path(name))
     # A name for each: MMEngine keeps visualizers by name.
     config.merge_from_dict(dict(work_dir=str(work_dir), log_level='ERROR', visualizer=dict(name=str(work_dir))))
@@ -127,7 +129,6 @@ def load_config(name: str, work_dir: Path, quick: bool) -> Config:
         config.merge_from_dict({'train_cfg.max_epochs': 2})
     if getattr(torch.cpu, 'get_capabilities', dict)().get('avx512_bf16'):
         config.merge_from_dict({'optim_wrapper.type': 'Bfloat16OptimWrapper'})
-        config.merge_from_dict({'default_hooks.layout': dict(type='ChannelsLastHook')})
     return config
 
 
@@ -172,8 +173,9 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
     others = [image for image in images if image not in chosen]
     crowded = sorted(others, key=lambda image: -image['crowdIndex'])[:6]
     pictures = out / 'report/pictures'
+    named = {f'{name}, drawn boxes': path for name, path in found.items()}
     for image in (*chosen, *crowded):
-        figure = draw_gallery(protocol, found, [image['id']], kpt_thr=0, score_thr=0, truth=False, width=3.6)
+        figure = draw_gallery(protocol, named, [image['id']], kpt_thr=0, score_thr=0, truth=False, width=3.6)
         save_figure(figure, pictures / f'{image["id"]}.jpg', dpi=150)
     work_dirs = {'HRNet from scratch': out / 'start'} | {f'{name}, further': out / name for name in found}
     save_figure(plot_training_curve(work_dirs), pictures / 'curve.png', dpi=150)
@@ -185,7 +187,7 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
         {
             'Poses on random val images': [
                 'Left HRNet, right CA-HRNet, nobody left out. Images and boxes are drawn. The number at the feet is '
-                'OKS: 1 for a pose as annotated; COCO counts a pose as found from 0.5 on. A fixed seed chose them.',
+                'OKS: 1 for a pose as annotated, and from 0.5 on found as COCO counts. A fixed seed chose the images.',
                 *(pictures / f'{image["id"]}.jpg' for image in chosen),
             ],
             'Poses on the most crowded val images': [pictures / f'{image["id"]}.jpg' for image in crowded],

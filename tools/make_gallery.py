@@ -45,7 +45,7 @@ def main() -> None:
     )
     poses.add_argument('--kpt-thr', type=float, default=0.3, help='least score of a joint (default: %(default)s)')
     poses.add_argument('--score-thr', type=float, default=0.3, help='least score of a person (default: %(default)s)')
-    poses.add_argument('--out', default='gallery.png', help='.png, .svg or .pdf (default: %(default)s)')
+    poses.add_argument('--out', default='gallery.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
     poses.set_defaults(draw=_draw_poses)
 
     attention = commands.add_parser(
@@ -69,7 +69,7 @@ def main() -> None:
         help='which block of the stage, as MODULE.branches.BRANCH.BLOCK counted from 0, such as 0.branches.1.3 '
         '(default: the last one of the finest branch)',
     )
-    attention.add_argument('--out', default='attention.png', help='.png, .svg or .pdf (default: %(default)s)')
+    attention.add_argument('--out', default='attention.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
     attention.set_defaults(draw=_draw_attention)
 
     args = parser.parse_args()

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument(
         'runs', nargs='+', type=named_path, metavar='NAME=WORK_DIR', help="a run's name and work dir or scalars.json"
     )
-    parser.add_argument('--out', default='training_curve.png', help='.png, .svg or .pdf (default: %(default)s)')
+    parser.add_argument('--out', default='training_curve.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
     args = parser.parse_args()
     try:
         save_figure(plot_training_curve(by_name(args.runs)), args.out)

@@ -36,5 +36,7 @@ param_scheduler = [
 ]
 custom_hooks = [dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.005, priority='NORMAL')]
 
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=2))
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=2), layout=dict(type='ChannelsLastHook')
+)
 randomness = dict(seed=0)

@@ -161,7 +161,7 @@ def _draw_image(out_dir: Path, seed: int, options: SceneOptions, task: tuple[int
 
 def _annotation_file(images: list[_Drawn]) -> dict:
     return dict(
-        info=dict(description='Synthetic crowd'),
+        info=dict(description='Synthetic crowd: images, keypoints and boxes are drawn, detections too'),
         licenses=[],
         images=[image.image for image in images],
         annotations=[annotation for image in images for annotation in image.annotations],
