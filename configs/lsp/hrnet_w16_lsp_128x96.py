@@ -1,22 +1,22 @@
-# A narrow HRNet at low resolution on Leeds Sports Pose Extended: a run of half an hour on a CPU core.
-_base_ = ['./hrnet_w32_lsp_256x192.py', '../_base_/hrnet_w16.py']
+# A narrow HRNet from scratch on Leeds Sports Pose Extended in COCO's layout, or on another data set in that layout, whose
+# folder STUDY_DATA names: half an hour on a CPU core. docs/results.md compares the networks of this folder.
+_base_ = '../hrnet_w16_coco_128x96.py'
 
-codec = dict(_base_.codec, input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
-model = _base_.hrnet_w16
-model['head']['decoder'] = codec
+data_root = '{{$CA_HRNET_DATA:data}}/{{$STUDY_DATA:lsp}}/'
+# Without workers that live on, a training that was interrupted ends as one that was not.
+train_dataloader = dict(batch_size=32, persistent_workers=False, dataset=dict(data_root=data_root))
+# The rate below is for 32 images: --auto-scale-lr multiplies it by GPUs x batch_size / 32, so by 4 on 4 GPUs.
+auto_scale_lr = dict(base_batch_size=32)
+# In ground-truth boxes.
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root, bbox_file=None))
+val_evaluator = test_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val2017.json')
 
-train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline
-for transform in train_pipeline + val_pipeline:
-    if transform['type'] == 'TopdownAffine':
-        transform['input_size'] = codec['input_size']
-    elif transform['type'] == 'GenerateTarget':
-        transform['encoder'] = codec
-del transform
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-
+# Short for a network of this size: what it shows is the difference, and not how far the network gets.
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_epochs=10, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=50, start_factor=0.1, by_epoch=False),
     dict(type='MultiStepLR', begin=0, end=10, milestones=[7, 9], gamma=0.1, by_epoch=True),
 ]
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=2))
+randomness = dict(seed=0, deterministic=True)
