@@ -1,5 +1,5 @@
-# A narrow HRNet from scratch on Leeds Sports Pose Extended in COCO's layout, or on another data set in that layout, whose
-# folder STUDY_DATA names: half an hour on a CPU core. docs/results.md compares the networks of this folder.
+# A narrow HRNet from scratch on Leeds Sports Pose Extended in COCO's layout, or on another data set in that layout,
+# whose folder STUDY_DATA names: half an hour on a CPU core. docs/results.md compares the networks of this folder.
 _base_ = '../hrnet_w16_coco_128x96.py'
 
 data_root = '{{$CA_HRNET_DATA:data}}/{{$STUDY_DATA:lsp}}/'
