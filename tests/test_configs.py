@@ -95,6 +95,12 @@ def test_ochuman_changes_of_coco_what_is_tested_alone():
     assert {key.partition('.')[0] for key in changed} == {'data_root', 'ann_file', 'test_dataloader', 'test_evaluator'}
 
 
+def test_ochuman_in_detected_boxes_changes_the_boxes_alone():
+    changed = difference(load('ca_hrnet_w32_ochuman_256x192'), load('ca_hrnet_w32_ochuman_256x192_detected'))
+    boxes = 'data/ochuman/person_detection_results/ochuman_test_detections_person.json'
+    assert changed == {'test_dataloader.dataset.bbox_file': boxes, 'bbox_file': boxes}
+
+
 @pytest.mark.parametrize('baseline', BASELINES)
 def test_each_config_and_its_baseline_differ_in_the_backbone_alone(baseline):
     assert difference(load(baseline), load(baseline.replace('hrnet', 'ca_hrnet'))) == {'model.backbone.type': 'CAHRNet'}

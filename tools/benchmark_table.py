@@ -14,7 +14,7 @@ Keypoint results and predictions need --ann-file or --config. Rows of them have 
 from a paired bootstrap over images. Of several runs it covers images and runs, and runs of two rows are paired by what
 the * of their patterns matched, such as a seed.
 Figures are in percent; a dash is a figure that there is not, such as the AP of a level without instances. Where each
-row is from is said on standard error.
+row is from is said on standard error. The column boxes is of what a row's config, or --config, tests in.
 
   python tools/benchmark_table.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --format markdown
   python tools/benchmark_table.py HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --levels \

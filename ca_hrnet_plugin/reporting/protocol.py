@@ -12,13 +12,14 @@ from mmpose.registry import METRICS
 
 
 class Protocol(NamedTuple):
-    """An annotation file, its image folder where known, MMPose's metainfo of it, and CocoMetric's settings."""
+    """An annotation file, its image folder where known, MMPose's metainfo of it, CocoMetric's settings, the boxes."""
 
     ann_file: str
     image_dir: str | None
     metainfo: dict
     iou_type: str = 'keypoints'
     use_area: bool = True
+    boxes: str = ''  # whose the tested boxes are, where a config says it
 
 
 def read_protocol(
@@ -50,7 +51,13 @@ def read_protocol(
         _quietly(dataset_meta_from_config, cfg, 'test'),
         evaluator.get('iou_type', 'keypoints'),
         evaluator.get('use_area', True),
+        tested_boxes(cfg),
     )
+
+
+def tested_boxes(cfg: Config) -> str:
+    """Whose boxes a top-down config is tested in: a detector's, or those of the annotations."""
+    return 'detected' if cfg.test_dataloader.dataset.get('bbox_file') else 'ground truth'
 
 
 def coco_evaluators(cfg: Config) -> list[dict]:

@@ -14,7 +14,7 @@ from ..checks.coco import read_json
 from ..checks.config import check_config
 from ..evaluation import Split, SplitEval, evaluate_results
 from .dump import read_dump
-from .protocol import Protocol, coco_evaluators
+from .protocol import Protocol, coco_evaluators, tested_boxes
 from .work_dir import coco_figures, read_metrics
 
 
@@ -32,6 +32,7 @@ class Result:
     evaluations: dict[str, SplitEval] = field(default_factory=dict)
     config: Path | None = None
     num_runs: int = 1
+    boxes: str = ''  # 'ground truth' or 'detected', where a config says it
     deviations: dict[str, float] = field(default_factory=dict)
 
 
@@ -58,7 +59,8 @@ def read_result(name: str, source: str, protocol: Protocol | None = None, splits
         return _tested(name, f'{config}.py', checkpoint, protocol, splits)
     if path.is_dir():
         metrics, origin, config = read_metrics(path)
-        return Result(name, origin, coco_figures(metrics), config=config)
+        boxes = tested_boxes(Config.fromfile(config)) if config.is_file() else ''
+        return Result(name, origin, coco_figures(metrics), config=config, boxes=boxes)
     if not path.exists():
         raise ValueError(f'{source} does not exist: give a work dir, a result file or CONFIG.py:CHECKPOINT')
     if path.suffix in ('.pkl', '.pickle'):
@@ -75,7 +77,8 @@ def _evaluated(name: str, source: str, results, protocol: Protocol | None, split
     protocol = _needed(protocol, source)
     sigmas = protocol.metainfo['sigmas']
     evaluation = evaluate_results(protocol.ann_file, results, splits, protocol.iou_type, sigmas, protocol.use_area)
-    return Result(name, f'evaluated {source} on {protocol.ann_file}', evaluation.figures(), {'': evaluation})
+    origin = f'evaluated {source} on {protocol.ann_file}'
+    return Result(name, origin, evaluation.figures(), {'': evaluation}, boxes=protocol.boxes)
 
 
 def _matched(pattern: str, path: str) -> str:
@@ -96,6 +99,7 @@ def _averaged(runs_by_match: dict[str, Result]) -> Result:
         {match: one for match, run in runs_by_match.items() for one in run.evaluations.values()},
         runs[0].config,
         len(runs),
+        ' and '.join(sorted({run.boxes for run in runs} - {''})),
         {name: float(values.std(ddof=1)) for name, values in figures.items() if len(runs) > 1 and values.min() >= 0},
     )
 
@@ -123,5 +127,5 @@ def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, 
         result = _evaluated(name, result_file, result_file, protocol, splits)
     else:
         result = Result(name, f'test of {checkpoint}', coco_figures(metrics))
-    result.config = Path(config)
+    result.config, result.boxes = Path(config), tested_boxes(cfg)
     return result

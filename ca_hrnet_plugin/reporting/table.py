@@ -136,6 +136,11 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
                     *(_interval_cell(row.intervals.get(name)) for name in columns.values()),
                 ]
             )
+    if not title and any(row.result.boxes for row in rows):
+        boxes = {row.result.name: row.result.boxes for row in rows}
+        for line in grid[1:]:
+            line.insert(1, boxes.get(line[0], ''))
+        grid[0].insert(1, 'boxes')
     return grid
 
 
@@ -190,6 +195,7 @@ def _as_json(row: Row) -> dict:
         name=row.result.name,
         origin=row.result.origin,
         num_runs=row.result.num_runs,
+        boxes=row.result.boxes,
         figures=figures,
         deviations=row.result.deviations,
         differences=row.differences,

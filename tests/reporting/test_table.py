@@ -207,6 +207,7 @@ def test_crowdpose_results_take_sigmas_and_settings_from_a_config(tool, slice_of
     stats = 100 * coco_stats(str(ann_file), results, 'keypoints_crowd', sigmas, use_area=False)
     row = csv_rows(out)['A']
     assert 0 < stats[0] < 100
+    assert row['boxes'] == 'detected', 'those of the config, in which AP is another figure'
     figures = [float(row[name]) for name in ('AP', 'AP50', 'AP75', 'AR', 'AR50', 'AR75')]
     assert figures == pytest.approx(stats[:6], abs=0.0501)
 
@@ -302,6 +303,7 @@ def test_a_config_and_a_checkpoint_are_tested_and_leave_their_results(drawn_data
     assert run.returncode == 0, run.stderr
     table = run.stdout[run.stdout.index('[') :]  # onedl-mmdetection has a line in front of it when it is imported
     figures = json.loads(table)[0]['figures']
+    assert json.loads(table)[0]['boxes'] == 'ground truth'
     results = tmp_path / 'work_dirs/ground_truth_boxes/untrained.keypoints.json'
     stats = coco_stats(str(drawn_data / 'coco/annotations/person_keypoints_val2017.json'), str(results))
     shown = [figures[name] for name in COCO_COLUMNS.values() if name in figures]
