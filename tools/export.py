@@ -17,6 +17,7 @@ from statistics import median
 
 import torch
 from benchmark import time_side_by_side
+from reporting.attention import load_model
 from tabulate import tabulate
 
 from ca_hrnet_plugin.deploy import (
@@ -29,7 +30,6 @@ from ca_hrnet_plugin.deploy import (
     training_people,
 )
 from ca_hrnet_plugin.deploy.freeze import attention_places
-from ca_hrnet_plugin.reporting.attention import load_model
 from ca_hrnet_plugin.whole_file import whole_file
 
 MAX_KEYPOINT_DIFFERENCE = 0.01  # pixels of the crop

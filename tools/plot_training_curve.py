@@ -10,9 +10,8 @@ import argparse
 import sys
 
 from named_paths import by_name, named_path
-
-from ca_hrnet_plugin.reporting.style import save_figure
-from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
+from reporting.style import save_figure
+from reporting.training_curve import plot_training_curve
 
 
 def main() -> None:

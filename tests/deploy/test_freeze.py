@@ -4,6 +4,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.apis import init_model
 from mmpose.registry import MODELS
+from reporting.attention_report import recorded_gates, replaced_gates
 from synthetic_crowd import make_synthetic_crowd
 from torch import nn
 from versions import needs_opencv_5
@@ -11,7 +12,6 @@ from versions import needs_opencv_5
 from ca_hrnet_plugin import CoordAttention, config_path
 from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_onnx
 from ca_hrnet_plugin.deploy.freeze import with_frozen_gates
-from ca_hrnet_plugin.reporting.attention_report import recorded_gates, replaced_gates
 
 CONFIG = 'study/ca_hrnet_w16_128x96'
 INPUT = torch.randn(4, 3, 128, 96, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

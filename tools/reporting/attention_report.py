@@ -11,7 +11,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from ..deploy.freeze import (
+from ca_hrnet_plugin.deploy.freeze import (
     FORMS,
     GateStatistics,
     attention_places,
@@ -21,7 +21,8 @@ from ..deploy.freeze import (
     training_people,
     with_frozen_gates,
 )
-from ..evaluation import AREAS, evaluate_results, level_splits
+from ca_hrnet_plugin.evaluation import AREAS, evaluate_results, level_splits
+
 from .dump import keypoint_results
 from .protocol import Protocol
 from .results import Result

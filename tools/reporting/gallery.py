@@ -14,7 +14,8 @@ from matplotlib.patheffects import withStroke
 from scipy.optimize import linear_sum_assignment
 from xtcocotools.coco import COCO
 
-from ..evaluation import AREAS, SplitEval, crowd_index, load_results
+from ca_hrnet_plugin.evaluation import AREAS, SplitEval, crowd_index, load_results
+
 from .protocol import Protocol
 from .style import paper_style
 

@@ -10,9 +10,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..checks.coco import read_json
-from ..checks.config import check_config
-from ..evaluation import Split, SplitEval, evaluate_results
+from ca_hrnet_plugin.checks.coco import read_json
+from ca_hrnet_plugin.checks.config import check_config
+from ca_hrnet_plugin.evaluation import Split, SplitEval, evaluate_results
+
 from .dump import read_dump
 from .protocol import Protocol, coco_evaluators, tested_boxes
 from .work_dir import coco_figures, read_metrics

@@ -1,1 +1,0 @@
-"""Table 1, Figure 5 and Figure 6 of the paper, from what runs of MMPose leave on disk."""
