@@ -22,10 +22,7 @@ os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads
 def drawn_data(tmp_path_factory) -> Path:
     """A folder whose ``coco/`` holds a few drawn images."""
     folder = tmp_path_factory.mktemp('drawn')
-    try:
-        make_synthetic_crowd(folder / 'coco', num_train=16, num_val=4, people=(3, 4), crowd_index=0.2, progress=False)
-    except RuntimeError as error:
-        pytest.skip(str(error))  # older versions of OpenCV cannot draw
+    make_synthetic_crowd(folder / 'coco', num_train=16, num_val=4, people=(3, 4), crowd_index=0.2, progress=False)
     return folder
 
 

@@ -7,7 +7,6 @@ from mmpose.registry import MODELS
 from reporting.attention_report import recorded_gates, replaced_gates
 from synthetic_crowd import make_synthetic_crowd
 from torch import nn
-from versions import needs_opencv_5
 
 from ca_hrnet_plugin import CoordAttention, config_path
 from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_onnx
@@ -121,7 +120,6 @@ def test_what_cannot_be_frozen_is_told(model):
         with_frozen_gates(model, {}, 'rows')
 
 
-@needs_opencv_5
 def test_the_tools_freeze_and_report_on_a_config_s_own_data(tool, tmp_path, monkeypatch):
     make_synthetic_crowd(tmp_path / 'coco', num_train=3, num_val=3, progress=False)
     monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path))
