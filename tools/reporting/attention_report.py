@@ -21,11 +21,11 @@ from ca_hrnet_plugin.deploy.freeze import (
     training_people,
     with_frozen_gates,
 )
-from ca_hrnet_plugin.evaluation import AREAS, evaluate_results, level_splits
+from ca_hrnet_plugin.evaluation import AREAS, level_splits
 
 from .dump import keypoint_results
 from .protocol import Protocol
-from .results import Result
+from .results import evaluated
 from .style import COLOURS, MARKERS, paper_style
 from .table import Row, compare
 
@@ -38,9 +38,8 @@ def report_attention(
 ) -> tuple[list[Row], dict[str, GateStatistics]]:
     """Tests a network with its own gates and with four others in their place, without flip test.
 
-    ``another person's`` are those that a person of another batch place has, drawn at random; each network sees them as
-    that person's own forward pass made them. The means are over training people: of each row and column
-    (``mean: profile``), of each channel, and of each module as one factor.
+    ``another person's`` are those that the network itself gave a person who is drawn at random. The means are over
+    training people: of each row and column (``mean: profile``), of each channel, and of each module as one factor.
 
     Args:
         model (nn.Module): A model of MMPose with CoordAttention, with its config as ``cfg``; it is left as it is.
@@ -73,17 +72,10 @@ def report_attention(
             samples[SHUFFLED] += predictions(model, batch)
         for name, network in networks.items():
             samples[name] += predictions(network, batch)
-    results = []
-    for name, found in samples.items():
-        evaluation = evaluate_results(
-            protocol.ann_file,
-            keypoint_results(found, protocol),
-            [*AREAS, *level_splits()],
-            protocol.iou_type,
-            protocol.metainfo['sigmas'],
-            protocol.use_area,
-        )
-        results.append(Result(name, f'tested on {protocol.ann_file}', evaluation.figures(), {'': evaluation}))
+    splits = [*AREAS, *level_splits()]
+    results = [
+        evaluated(name, 'poses', keypoint_results(found, protocol), protocol, splits) for name, found in samples.items()
+    ]
     return compare(results, num_resamples, progress=True), statistics
 
 

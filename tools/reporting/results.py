@@ -65,16 +65,17 @@ def read_result(name: str, source: str, protocol: Protocol | None = None, splits
     if not path.exists():
         raise ValueError(f'{source} does not exist: give a work dir, a result file or CONFIG.py:CHECKPOINT')
     if path.suffix in ('.pkl', '.pickle'):
-        return _evaluated(name, source, read_dump(path, _needed(protocol, source)), protocol, splits)
+        return evaluated(name, source, read_dump(path, _needed(protocol, source)), protocol, splits)
     content = read_json(path, 'metrics of mim test --out, or a COCO keypoint result')
     if isinstance(content, dict):
         if not coco_figures(content):
             raise ValueError(f'{source} has no AP: give metrics of CocoMetric, as mim test --out writes them')
         return Result(name, f'metrics {source}', coco_figures(content))
-    return _evaluated(name, source, source, protocol, splits)
+    return evaluated(name, source, source, protocol, splits)
 
 
-def _evaluated(name: str, source: str, results, protocol: Protocol | None, splits: Sequence[Split]) -> Result:
+def evaluated(name: str, source: str, results, protocol: Protocol | None, splits: Sequence[Split]) -> Result:
+    """A row of poses: a COCO keypoint result, its file or its content. ``source`` is what they are called."""
     protocol = _needed(protocol, source)
     sigmas = protocol.metainfo['sigmas']
     evaluation = evaluate_results(protocol.ann_file, results, splits, protocol.iou_type, sigmas, protocol.use_area)
@@ -125,7 +126,7 @@ def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, 
     metrics = Runner.from_cfg(cfg).test()
     result_file = f'{prefix}.keypoints.json'
     if protocol is not None and Path(result_file).exists():
-        result = _evaluated(name, result_file, result_file, protocol, splits)
+        result = evaluated(name, result_file, result_file, protocol, splits)
     else:
         result = Result(name, f'test of {checkpoint}', coco_figures(metrics))
     result.config, result.boxes = Path(config), tested_boxes(cfg)

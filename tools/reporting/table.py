@@ -32,6 +32,7 @@ COCO_COLUMNS = {
 COMPLEXITY_COLUMNS = {'Params (M)': 'params (M)', 'GFLOPs': 'GFLOPs'}
 TABULATE_FORMATS = dict(text='simple', markdown='github', latex='latex_booktabs', html='html')
 FORMATS = (*TABULATE_FORMATS, 'csv', 'json')
+TRENDS = 'AR, per level'  # of differences alone: one network's figures fall from level to level
 NOTHING = '\N{EN DASH}'
 
 
@@ -95,7 +96,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
     }
     measures = dict.fromkeys(level.measure for level in levels)
     if any(row.intervals for row in rows):
-        by_level['AR, per level'] = {measure: f'AR trend ({measure})' for measure in measures}
+        by_level[TRENDS] = {measure: f'AR trend ({measure})' for measure in measures}
     if output_format == 'csv':
         every_level = {name: name for columns in by_level.values() for name in columns.values()}
         text = io.StringIO()
@@ -123,7 +124,8 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
     for row in rows:
         result = row.result
         against = f'{result.name} - {row.baseline}'
-        grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
+        if title != TRENDS:
+            grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
         if result.deviations:
             deviations = (_cell('{:.1f}', name, result.deviations.get(name)) for name in columns.values())
             grid.append([f'{result.name}, deviation of {result.num_runs} runs', *deviations])
