@@ -34,4 +34,4 @@ class GateProfiles(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Gates a feature map (N, C, H, W), and keeps its shape."""
-        return x * self.rows * self.columns
+        return x * (self.rows * self.columns)
