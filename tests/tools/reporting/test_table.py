@@ -92,11 +92,13 @@ def test_several_runs_are_a_row_of_their_means_and_deviations(tool, two_networks
 
 def test_runs_are_paired_by_what_the_pattern_matched_and_refused_where_that_differs(tool, two_networks, tmp_path):
     ann_file, *results = two_networks
-    for network, seeds in dict(A=('9', '10'), B=('10', '9'), C=('9', '11')).items():
-        for seed, result in zip(seeds, results, strict=True):
-            (tmp_path / network / f'seed{seed}').mkdir(parents=True)
-            shutil.copy(result, tmp_path / network / f'seed{seed}/{network}.keypoints.json')
-    rows = [f'{network}={tmp_path}/{network}/seed*/{network}.keypoints.json' for network in 'ABC']
+    # Sorted by name, those of A are 1 and 10, and those of B 10 and 1.
+    for folder, result in zip(
+        ['A/1', 'A/10', 'B/10th', 'B/1th', 'C/1', 'C/2'], [*results, *results, *results], strict=True
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(result, tmp_path / folder / 'found.json')
+    rows = [f'{name}={tmp_path}/{name}/{runs}/found.json' for name, runs in dict(A='*', B='*th', C='*').items()]
     options = '--ann-file', ann_file, '--resamples', 20, '--format', 'json'
 
     _, out, _ = tool('benchmark_table', *rows[:2], *options)
@@ -106,7 +108,7 @@ def test_runs_are_paired_by_what_the_pattern_matched_and_refused_where_that_diff
 
     for others in (rows[2], f'B={results[0]}'):
         code, _, _ = tool('benchmark_table', rows[0], others, *options)
-        assert code.startswith('no table: runs do not pair: A has 10, 9 and')
+        assert code.startswith('no table: runs do not pair: A has 1, 10 and')
 
 
 def test_levels_have_their_counts_and_an_empty_one_is_a_dash(tool, two_networks, write_json):
