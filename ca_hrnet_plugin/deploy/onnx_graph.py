@@ -59,7 +59,7 @@ class _Normalise(nn.Module):
 
     def __init__(self, preprocessor: nn.Module):
         super().__init__()
-        self.to_rgb = preprocessor._channel_conversion  # it has no public name
+        self.to_rgb = getattr(preprocessor, '_channel_conversion', False)  # MMEngine's, which has no public name for it
         self.register_buffer('order', torch.tensor([2, 1, 0] if self.to_rgb else [0, 1, 2]))
         self.register_buffer('mean', getattr(preprocessor, 'mean', torch.zeros(3, 1, 1)))
         self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)))

@@ -117,7 +117,7 @@ def paired_bootstrap(
         if name in trends:
             values = values[~np.isnan(values)]
         difference = observed[:, index].mean()
-        if np.isnan(difference) or np.isnan(values).any() or not values.size or np.ptp(values) == 0:
+        if np.isnan(difference) or np.isnan(values).any() or not values.size or (num_runs == 1 and np.ptp(values) == 0):
             intervals[name] = Interval(float(difference), np.nan, np.nan)
         elif folds is not None:
             left_out = [each[index] for each in without]

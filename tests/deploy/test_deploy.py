@@ -90,7 +90,7 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
     for sample, (image, box) in zip(found, people, strict=True):
         (alone,) = inference_topdown(model, image if isinstance(image, np.ndarray) else str(image), [box])
         expected = alone.pred_instances
-        np.testing.assert_allclose(sample.pred_instances.keypoints, expected.keypoints, atol=1e-3)
+        np.testing.assert_allclose(sample.pred_instances.keypoints, expected.keypoints, atol=0.02)
         np.testing.assert_allclose(sample.pred_instances.keypoint_scores, expected.keypoint_scores, atol=1e-5)
     assert list(predict_people(model, [])) == []
 

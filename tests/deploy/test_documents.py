@@ -29,7 +29,7 @@ def people(request, tmp_path) -> list[tuple[str, list[float]]]:
     if request.param == 'noise':
         cv2.imwrite(str(tmp_path / 'noise.png'), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
         return [(str(tmp_path / 'noise.png'), [7.3 * number, 11, 40 + 20 * number, 170]) for number in range(8)]
-    folder = request.getfixturevalue('data_root') / 'coco'
+    folder = request.getfixturevalue('real_data') / 'coco'
     content = json.loads((folder / 'annotations/person_keypoints_train2017.json').read_text())
     files = {image['id']: str(folder / 'train2017' / image['file_name']) for image in content['images']}
     return [(files[one['image_id']], one['bbox']) for one in content['annotations'] if one['num_keypoints']]

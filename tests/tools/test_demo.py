@@ -56,7 +56,7 @@ def test_the_demo_goes_on_after_ctrl_c_and_ends_with_a_table_and_a_page(start, t
         'HRNet + 2',
         'CA-HRNet + 2',
         'CA-HRNet + 2 - HRNet + 2',
-        'CA-HRNet + 2 - HRNet + 2, 95 %',
+        'CA-HRNet + 2 - HRNet + 2, 95 % over images',
     ]
     assert 'CA-HRNet, further: 100%' in told
     assert (out / 'report/index.html').stat().st_size < 1e6

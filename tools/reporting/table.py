@@ -95,7 +95,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
         if levels
     }
     measures = dict.fromkeys(level.measure for level in levels)
-    if any(row.intervals for row in rows):
+    if measures and any(row.intervals for row in rows):
         by_level[TRENDS] = {measure: f'AR trend ({measure})' for measure in measures}
     if output_format == 'csv':
         every_level = {name: name for columns in by_level.values() for name in columns.values()}

@@ -24,7 +24,7 @@ from xtcocotools.cocoeval import COCOeval
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.evaluation import crowd_index, evaluate_results, paired_bootstrap
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+TOOLS = Path(__file__).parents[3] / 'tools'
 PAPER_COLUMNS = ['AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL']
 
 
