@@ -39,7 +39,7 @@ class CoordAttention(BaseModule):
             ``gate_scale``.
 
     Raises:
-        ValueError: ``channels`` or ``reduction`` is not a positive integer, or the squeezed channels do not divide into
+        ValueError: ``channels`` or ``reduction`` is not a positive integer, ``gate_scale`` not a positive number, or the squeezed channels do not divide into
             the groups of ``norm_cfg``.
     """
 
@@ -56,6 +56,8 @@ class CoordAttention(BaseModule):
         for name, value in dict(channels=channels, reduction=reduction).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
+        if isinstance(gate_scale, bool) or not isinstance(gate_scale, int | float) or not 0 < gate_scale < float('inf'):
+            raise ValueError(f'gate_scale={gate_scale!r} of CoordAttention: give a positive number')
         self.gate_scale = gate_scale
         self.low_memory = low_memory
         mid_channels = max(MIN_MID_CHANNELS, channels // reduction)

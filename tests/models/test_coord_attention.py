@@ -157,11 +157,11 @@ def test_compiles_to_the_same_function():
     torch.testing.assert_close(torch.compile(attention, fullgraph=True)(x), attention(x))
 
 
-@pytest.mark.parametrize('wrong', [dict(channels=0), dict(channels=16, reduction=-8), dict(channels=16, reduction=1.5)])
-def test_refuses_sizes_that_are_no_positive_integers(wrong):
-    name, value = list(wrong.items())[-1]
+@pytest.mark.parametrize('wrong', [{'channels': 0}, {'reduction': -8}, {'reduction': 1.5}, {'gate_scale': 0}])
+def test_refuses_what_is_not_positive(wrong):
+    ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f'{name}={value}'):
-        CoordAttention(**wrong)
+        CoordAttention(**{'channels': 16, **wrong})
 
 
 def test_groups_that_its_few_channels_do_not_divide_into_are_named_with_the_way_out():

@@ -23,7 +23,9 @@ from ca_hrnet_plugin.evaluation import crowd_index
 from .coco_format import CATEGORY, annotations, detections
 from .scene import SceneOptions, draw_scene
 
-DETECTIONS_FILE = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+DETECTIONS_FILE = 'person_detection_results/val2017_drawn_boxes.json'
+# A link to it, for configs of COCO.
+STOCK_DETECTIONS_FILE = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 _SPLITS = ('train2017', 'val2017')
 _FIRST_IMAGE_ID = (1, 1_000_001)  # of each split
 _JPEG_QUALITY = 92
@@ -82,6 +84,9 @@ def make_synthetic_crowd(
             drawn[split].append(image)
         # All at the end: what is there is whole.
         _write_json(out_dir / DETECTIONS_FILE, [box for image in drawn[1] for box in image.detections])
+        link = out_dir / STOCK_DETECTIONS_FILE
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(DETECTIONS_FILE).name)
         for file, images in zip(annotation_files, drawn, strict=True):
             _write_json(file, _annotation_file(images))
     return {split: _summary(file) for split, file in zip(_SPLITS, annotation_files, strict=True)}

@@ -72,6 +72,7 @@ def test_mmpose_reads_it_without_a_warning(crowd, bbox_file):
     assert content['categories'][0]['keypoints'] == list(dataset.metainfo['keypoint_name2id'])
     labelled = [annotation for annotation in content['annotations'] if annotation['num_keypoints']]
     boxes = json.loads((crowd / BOXES).read_text())
+    assert (crowd / BOXES).resolve().name == 'val2017_drawn_boxes.json'
     assert len(samples) == len(boxes if bbox_file else labelled)
     assert all(sample['img'].shape == (128, 160, 3) for sample in samples)
 
