@@ -39,8 +39,8 @@ class CoordAttention(BaseModule):
             ``gate_scale``.
 
     Raises:
-        ValueError: ``channels`` or ``reduction`` is not a positive integer, ``gate_scale`` not a positive number, or the squeezed channels do not divide into
-            the groups of ``norm_cfg``.
+        ValueError: ``channels`` or ``reduction`` is not a positive integer, ``gate_scale`` is not a positive number, or
+            the squeezed channels do not divide into the groups of ``norm_cfg``.
     """
 
     def __init__(
