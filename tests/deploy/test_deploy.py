@@ -65,8 +65,8 @@ def test_a_graph_may_take_pixels_and_says_what_it_takes(model, tmp_path, to_rgb)
 
 # In TensorRT's parser, OpenVINO, OpenCV and CoreML alike.
 COMMON = {
-    *('Add', 'AveragePool', 'Clip', 'Concat', 'Constant', 'Conv', 'Div', 'Gather', 'HardSwish', 'Mul', 'ReduceMean'),
-    *('Relu', 'Reshape', 'Resize', 'Sigmoid', 'Slice', 'Split', 'Sub', 'Transpose'),
+    *('Add', 'AveragePool', 'Clip', 'Concat', 'Constant', 'Conv', 'Div', 'Gather', 'HardSwish', 'Identity', 'Mul'),
+    *('ReduceMean', 'Relu', 'Reshape', 'Resize', 'Sigmoid', 'Slice', 'Split', 'Sub', 'Transpose'),
 }
 
 

@@ -70,7 +70,8 @@ def test_mmengine_s_efficient_conv_bn_eval_finds_its_norms(backbone):
     expected = backbone(X)[0]
     num_norms = sum(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
     called = []
-    with warnings.catch_warnings(action='ignore'):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
         turn_on_efficient_conv_bn_eval(model, ['backbone'])
     hooks = [
         module.register_forward_hook(lambda *_: called.append(1))
