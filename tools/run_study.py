@@ -202,7 +202,8 @@ def report(networks: list[str], out: Path, num_folds: int) -> str:
 def difference(interval: Interval, figure: float | None = None) -> str:
     """A cell, in percent."""
     change, low, high = (f'{100 * value:+.1f}' for value in interval)
-    return f'{"" if figure is None else f"{100 * figure:.1f}, "}{change} [{low}, {high}]'
+    covered = f' [{low}, {high}]' if interval.is_known else ''
+    return f'{"" if figure is None else f"{100 * figure:.1f}, "}{change}{covered}'
 
 
 def run_mim(command: str, arguments: list[str], work_dir: Path) -> None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
-from mmpose.registry import DATASETS, METRICS
+from mmengine.evaluator import Evaluator
+from mmpose.registry import DATASETS
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
@@ -64,8 +65,11 @@ def freeze_gates(
         evaluate (Callable, optional): The AP of a network, from 0 to 1; that of its config's test by default.
 
     Raises:
-        ValueError: There is no CoordAttention, no such form, or no affine norm to fold a factor into.
+        ValueError: There is no CoordAttention, no such form, nobody in the data, no AP in the config's test, or no
+            affine norm to fold a factor into.
     """
+    if not len(data):
+        raise ValueError('there is nobody in the data to take the mean gates over')
     statistics = gate_statistics(model, data)
     evaluate = evaluate or average_precision
     names = sorted(statistics, key=lambda name: statistics[name].over_people)
@@ -187,20 +191,18 @@ def training_people(model: nn.Module, limit: int = 1000) -> Subset:
 
 
 def average_precision(model: nn.Module) -> float:
-    """AP of a network on its config's test data, by its config's CocoMetric, from 0 to 1."""
+    """AP of a network on its config's test data, by its config's evaluator, from 0 to 1."""
     dataset = DATASETS.build(model.cfg.test_dataloader.dataset)
-    metric = METRICS.build(model.cfg.test_evaluator)
-    metric.dataset_meta = dataset.metainfo
+    evaluator = Evaluator(model.cfg.test_evaluator)
+    evaluator.dataset_meta = dataset.metainfo
     for batch in batches(dataset):
-        metric.process({}, predictions(model, batch))
+        evaluator.process(model.test_step(batch), batch)
     with contextlib.redirect_stdout(io.StringIO()):  # COCOeval prints its table
-        figures = metric.evaluate(len(dataset))
-    return next(value for name, value in figures.items() if name.endswith('/AP'))
-
-
-def predictions(model: nn.Module, batch: dict) -> list[dict]:
-    """What a network finds in a batch, as MMPose's metrics take it."""
-    return [sample.to_dict() for sample in model.test_step(batch)]
+        figures = evaluator.evaluate(len(dataset))
+    for name, value in figures.items():
+        if name.endswith('/AP'):
+            return value
+    raise ValueError(f'the test of this config gives {", ".join(figures)} and no AP: give evaluate')
 
 
 def batches(data: Sequence[dict], size: int = 32) -> Iterator[dict]:

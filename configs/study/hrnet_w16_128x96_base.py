@@ -1,8 +1,8 @@
 # The study's HRNet from scratch, of the demo's size: from these weights start the other networks of this folder.
 # tools/run_study.py trains them on folds of a data set; docs/results.md compares them.
-_base_ = '../demo/hrnet_w16_128x96.py'
+_base_ = ['../hrnet_w16_coco_128x96.py', '../_base_/hrnet_w16_shallow.py']
 
-model = dict(train_cfg=dict(compute_acc=False))
+model = dict(backbone=dict(extra=_base_.shallow), train_cfg=dict(compute_acc=False))
 
 train_pipeline = _base_.train_pipeline
 for transform in train_pipeline:
@@ -25,7 +25,8 @@ param_scheduler = [
 ]
 
 default_hooks = dict(
-    checkpoint=dict(save_best=None),
+    logger=dict(interval=10),
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None),
     layout=dict(type='ChannelsLastHook'),
 )
 custom_hooks = [

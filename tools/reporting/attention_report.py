@@ -17,7 +17,6 @@ from ca_hrnet_plugin.deploy.freeze import (
     attention_places,
     batches,
     gate_statistics,
-    predictions,
     training_people,
     with_frozen_gates,
 )
@@ -66,17 +65,21 @@ def report_attention(
     num_batches = -(-len(people) // 32)
     for batch in track(batches(people), 'testing', total=num_batches):
         with recorded_gates(model) as gates:
-            samples[AS_IT_IS] += predictions(model, batch)
+            samples[AS_IT_IS] += _predictions(model, batch)
         others = {name: [gate.roll(1, 0) for gate in pair] for name, pair in gates.items()}
         with replaced_gates(model, others):
-            samples[SHUFFLED] += predictions(model, batch)
+            samples[SHUFFLED] += _predictions(model, batch)
         for name, network in networks.items():
-            samples[name] += predictions(network, batch)
+            samples[name] += _predictions(network, batch)
     splits = [*AREAS, *level_splits()]
     results = [
         evaluated(name, 'poses', keypoint_results(found, protocol), protocol, splits) for name, found in samples.items()
     ]
     return compare(results, num_resamples, progress=True), statistics
+
+
+def _predictions(model: nn.Module, batch: dict) -> list[dict]:
+    return [sample.to_dict() for sample in model.test_step(batch)]  # as MMPose's metrics take them
 
 
 @contextlib.contextmanager
