@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import signal
 import sys
 import time
 from contextlib import redirect_stdout
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument('--quick', action='store_true', help='the whole path in a minute, on too few images to learn')
     args = parser.parse_args()
     out = args.out or Path('work_dirs/demo_quick' if args.quick else 'work_dirs/demo')
+    end_on_ctrl_c()
     try:
         page = run(out.resolve(), args.quick)
     except KeyboardInterrupt:
@@ -92,6 +94,20 @@ def main() -> None:
     except FileExistsError as error:  # of another recipe
         sys.exit(f'error: {error}')
     print(f'open {os.path.relpath(page)}')
+
+
+def end_on_ctrl_c() -> None:
+    """Makes Ctrl-C end this process alone, which ends its data loader's workers.
+
+    A terminal sends it to the workers too. PyTorch would tell the end of one as an error of the training.
+    """
+    main_process = os.getpid()
+
+    def end(*_) -> None:
+        if os.getpid() == main_process:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, end)
 
 
 def run(out: Path, quick: bool) -> Path:
