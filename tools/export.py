@@ -1,8 +1,8 @@
 """Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
 
 Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
-(N, 3, H, W) to heatmaps, or with --pixels crops as OpenCV reads them. Its metadata has the mean, the deviation, the
-size of a crop and the codec.
+(N, 3, H, W) to heatmaps. With --pixels it takes crops as OpenCV reads them, and with --simcc it gives the vectors that
+rtmlib's RTMPose reads. Its metadata has the mean, the deviation, the size of a crop and the codec.
 
 With --freeze the gates of CA-HRNet become constants first, their means over training people, and AP on the test data is
 printed before and after. With --freeze channel and no --max-drop what is left is stock HRNet: --checkpoint-out writes
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
     parser.add_argument('--batch', type=int, help='fixes the number of crops, which is free by default')
     parser.add_argument('--pixels', action='store_true', help='the graph normalises: it takes BGR values of 0 to 255')
+    parser.add_argument('--simcc', action='store_true', help='the graph decodes, into SimCC vectors as of RTMPose')
     parser.add_argument(
         '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='to be quickest in (default: %(default)s)'
     )
@@ -69,8 +70,10 @@ def main() -> None:
         height, width = crops.shape[2:]
         inputs = pixels if args.pixels else crops
         try:
-            export_onnx(model, unfinished, (width, height), args.batch, args.runtime, args.pixels)
+            export_onnx(model, unfinished, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
             runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
+        except ValueError as error:
+            sys.exit(f'not exported: {error}')
         except ModuleNotFoundError as error:
             sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
         differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}

@@ -1,6 +1,6 @@
 """A top-down heatmap network as an ONNX graph, and the runtimes that run it on the CPU."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from ..compat import onnx_export_options
 from ..models import CBasicBlock, CoordAttention
 from ..whole_file import whole_file
 from .fuse import fuse_for_inference
+from .simcc import SimCC
 
-INPUT, OUTPUT = 'crops', 'heatmaps'
+INPUT = 'crops'
 
 
 class _AttentionGraph(nn.Module):
@@ -39,19 +40,20 @@ class _AttentionGraph(nn.Module):
         return x * gate(attention.conv_h, (1, width)) * gate(attention.conv_w, (height, 1))
 
 
-class _Heatmaps(nn.Module):
-    def __init__(self, model: nn.Module, enlarge_gates: bool, takes_pixels: bool):
+class _Graph(nn.Module):
+    def __init__(self, model: nn.Module, enlarge_gates: bool, takes_pixels: bool, simcc: bool):
         super().__init__()
         self.backbone, self.head = model.backbone, model.head
         self.normalise = _Normalise(model.data_preprocessor) if takes_pixels else nn.Identity()
+        self.decode = SimCC(model.head.decoder) if simcc else nn.Identity()
         for block in list(self.modules()):
             if isinstance(block, CBasicBlock):
                 for place, attention in list(block.ca.items()):
                     if isinstance(attention, CoordAttention):
                         block.ca[place] = _AttentionGraph(attention, enlarge_gates)
 
-    def forward(self, crops: Tensor) -> Tensor:
-        return self.head(self.backbone(self.normalise(crops)))
+    def forward(self, crops: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return self.decode(self.head(self.backbone(self.normalise(crops))))
 
 
 class _Normalise(nn.Module):
@@ -75,6 +77,7 @@ def export_onnx(
     batch_size: int | None = None,
     runtime: str = 'ONNX Runtime',
     takes_pixels: bool = False,
+    simcc: bool = False,
 ) -> None:
     """Writes backbone and head of a top-down heatmap model as one ONNX graph, its norms folded.
 
@@ -89,15 +92,17 @@ def export_onnx(
         runtime (str): The one of ``RUNTIMES`` that the graph is to be quickest in. Any runs it.
         takes_pixels (bool): Whether ``crops`` are pixels instead, BGR from 0 to 255 as OpenCV reads them, which the
             graph normalises.
+        simcc (bool): Whether the graph decodes: instead of heatmaps it gives ``simcc_x`` (N, K, 2 width) and
+            ``simcc_y`` (N, K, 2 height), as RTMPose does.
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
-        ValueError: There is no such runtime.
+        ValueError: There is no such runtime, or the codec is not one that SimCC vectors can hold.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f'runtime={runtime!r} of export_onnx: give one of {", ".join(RUNTIMES)}')
     width, height = input_size
-    network = _Heatmaps(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels)
+    network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
@@ -105,7 +110,7 @@ def export_onnx(
             (torch.zeros(batch_size or 2, 3, height, width),),
             unfinished,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=['simcc_x', 'simcc_y'] if simcc else ['heatmaps'],
             verbose=False,
             **onnx_export_options(INPUT, any_batch=batch_size is None),
         )
@@ -133,28 +138,35 @@ def _listed(numbers: Iterable[float]) -> str:
     return ', '.join(f'{number:g}' for number in numbers)
 
 
-def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], np.ndarray]:
+Outputs = np.ndarray | tuple[np.ndarray, np.ndarray]
+
+
+def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    return lambda crops: session.run([OUTPUT], {INPUT: crops})[0]
+    return lambda crops: _alone(session.run(None, {INPUT: crops}))
 
 
-def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], np.ndarray]:
+def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs]:
     import openvino
 
     # Its own choice of precision would be bfloat16 where the processor has it.
     config = dict(INFERENCE_NUM_THREADS=num_threads, INFERENCE_PRECISION_HINT='f32')
     compiled = openvino.Core().compile_model(path, 'CPU', config)
-    return lambda crops: compiled(crops)[OUTPUT]
+    return lambda crops: _alone(compiled(crops).to_tuple())
+
+
+def _alone(outputs: Sequence[np.ndarray]) -> Outputs:
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 RUNTIMES = {'ONNX Runtime': _onnxruntime, 'OpenVINO': _openvino}
 
 
-def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
+def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) -> Callable[[np.ndarray], Outputs]:
     """Loads a graph of :func:`export_onnx` into a runtime on the CPU.
 
     Args:
@@ -163,7 +175,7 @@ def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) ->
         num_threads (int, optional): As many as PyTorch uses by default.
 
     Returns:
-        Callable: From crops to heatmaps, both arrays of float32.
+        Callable: From crops to heatmaps, or to both SimCC vectors: arrays of float32.
 
     Raises:
         ModuleNotFoundError: The runtime is not installed.

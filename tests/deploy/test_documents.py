@@ -1,4 +1,4 @@
-"""The programs of docs/deploy.md, run as they stand there."""
+"""The programs of README and docs/deploy.md, run as they stand there."""
 
 import copy
 import json
@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 from mmpose.apis import inference_topdown
+from mmpose.codecs import UDPHeatmap
 
 from ca_hrnet_plugin.deploy import export_onnx
 
-DOCUMENT = Path(__file__).parents[2] / 'docs/deploy.md'
+DOCUMENTS = [Path(__file__).parents[2] / name for name in ('README.md', 'docs/deploy.md')]
 
 
 def program(word: str) -> str:
     """The one with the word in it."""
-    (found,) = [one for one in re.findall(r'```python\n(.*?)```', DOCUMENT.read_text(), re.DOTALL) if word in one]
+    text = ''.join(document.read_text() for document in DOCUMENTS)
+    (found,) = [one for one in re.findall(r'```python\n(.*?)```', text, re.DOTALL) if word in one]
     return found
 
 
@@ -41,7 +43,7 @@ def test_rtmlib_gives_the_keypoints_of_mmpose(model, people, tmp_path, monkeypat
     model = copy.deepcopy(model)
     model.test_cfg['flip_test'] = False
     model.head.final_layer.bias.data += 1  # of joints that are nowhere MMPose gives no place
-    export_onnx(model, 'ca_hrnet.onnx', (96, 128), takes_pixels=True)
+    export_onnx(model, 'ca_hrnet.onnx', (96, 128), takes_pixels=True, simcc=True)
     names, differences = {}, []
     for file, (left, top, width, height) in people:
         box = [left, top, left + width, top + height]
@@ -62,3 +64,15 @@ def test_people_of_many_images_are_printed(model, people, tmp_path, monkeypatch,
         shutil.copy(people[0][0], name)
     exec(program('predict_people'))
     assert capsys.readouterr().out.count('[[[') == 2
+
+
+def test_rtmlib_decodes_udp_heatmaps_as_mmpose_does():
+    rtmlib = pytest.importorskip('rtmlib', reason='rtmlib brings an OpenCV of its own: in the environment of make test')
+    codec = UDPHeatmap(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
+    places = np.random.default_rng(0).uniform((20, 20), (170, 230), (1, 17, 2)).astype(np.float32)
+    heatmaps = codec.encode(places)['heatmaps']
+    expected, scores = codec.decode(heatmaps.copy())
+    crop = dict(center=np.array([96, 128]), scale=np.array([192, 256]))
+    found, found_scores = rtmlib.ViTPose.postprocess(None, [heatmaps[None].copy()], **crop)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+    np.testing.assert_allclose(found_scores, scores)
