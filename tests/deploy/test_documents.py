@@ -69,7 +69,7 @@ def test_people_of_many_images_are_printed(model, people, tmp_path, monkeypatch,
 def test_rtmlib_decodes_udp_heatmaps_as_mmpose_does():
     rtmlib = pytest.importorskip('rtmlib', reason='rtmlib brings an OpenCV of its own: in the environment of make test')
     codec = UDPHeatmap(input_size=(192, 256), heatmap_size=(48, 64), sigma=2)
-    places = np.random.default_rng(0).uniform((20, 20), (170, 230), (1, 17, 2)).astype(np.float32)
+    places = np.random.default_rng(0).uniform((40, 40), (150, 210), (1, 17, 2)).astype(np.float32)
     heatmaps = codec.encode(places)['heatmaps']
     expected, scores = codec.decode(heatmaps.copy())
     crop = dict(center=np.array([96, 128]), scale=np.array([192, 256]))
