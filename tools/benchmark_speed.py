@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmark import (
+    FROZEN,
     MODES,
     VARIANTS,
     build_pose_model,
@@ -55,6 +56,8 @@ def measure(
     """Measures every variant in every mode side by side: one table."""
     functions, figures = {}, {}
     for variant, mode in itertools.product(args.variants, args.modes):
+        if task == 'training' and variant in FROZEN:
+            continue
         model = build_pose_model(args.config, variant).to(args.device)
         function = make_workload(
             model, task, part, mode, batch, args.input_size, DTYPES[dtype], layout == 'channels_last'

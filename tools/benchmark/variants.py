@@ -7,7 +7,10 @@ import torch.nn.functional as F  # noqa: N812
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from mmpose.testing import get_packed_inputs
 from torch import Tensor, nn
+
+from ca_hrnet_plugin.deploy.freeze import gate_statistics, with_frozen_gates
 
 
 class OfficialForm(nn.Module):
@@ -49,7 +52,8 @@ class TimmForm(nn.Module):
 
 OTHER_FORMS = {'official form': OfficialForm, 'timm form': TimmForm}
 LOW_MEMORY = 'CA-HRNet, low memory'
-VARIANTS = ('HRNet', 'CA-HRNet', LOW_MEMORY, *OTHER_FORMS)
+FROZEN = {'frozen by profile': 'profile', 'frozen by channel': 'channel'}  # for inference
+VARIANTS = ('HRNet', 'CA-HRNet', LOW_MEMORY, *FROZEN, *OTHER_FORMS)
 
 
 def build_pose_model(config: str, variant: str) -> nn.Module:
@@ -82,4 +86,15 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
     model['backbone'] = backbone
     model['data_preprocessor'].setdefault('type', 'PoseDataPreprocessor')
     torch.manual_seed(0)
-    return MODELS.build(model)
+    built = MODELS.build(model)
+    return frozen(built, cfg.codec['input_size'], FROZEN[variant]) if variant in FROZEN else built
+
+
+def frozen(model: nn.Module, input_size: tuple[int, int], form: str) -> nn.Module:
+    """A copy of CA-HRNet whose gates are what they are for one random crop."""
+    width, height = input_size
+    crop = get_packed_inputs(
+        1, input_size=input_size, img_shape=(height, width), heatmap_size=(width // 4, height // 4)
+    )
+    people = [dict(inputs=crop['inputs'][0], data_samples=crop['data_samples'][0])]
+    return with_frozen_gates(model, gate_statistics(model, people), form)
