@@ -345,7 +345,7 @@ def schemes():
         CheckpointLoader.register_scheme(prefix, loader, force=True)
 
 
-def test_mmengines_own_loaders_can_be_put_back_and_another_packages_stays(schemes, monkeypatch):
+def test_mmengines_own_loaders_can_be_put_back_and_another_packages_stays(schemes):
     @functools.wraps(mmengine_loaders.load_from_http)
     def theirs(filename, map_location=None):
         return {}
@@ -362,6 +362,3 @@ def test_mmengines_own_loaders_can_be_put_back_and_another_packages_stays(scheme
     assert schemes()['http://'] is loaders.load_from_http
     restore_mmengine_loaders()
     assert schemes()['https://'] is theirs
-    monkeypatch.setattr(mmengine_loaders, 'load_from_local', theirs)  # of which the scheme learns nothing
-    register_loaders()
-    assert schemes()[''] is loaders.load_from_local
