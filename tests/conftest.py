@@ -1,8 +1,11 @@
+import functools
+import http.server
 import importlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,23 @@ def tool(monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def torch_home(tmp_path_factory, monkeypatch) -> Path:
+    """The empty folder that torch.hub then takes for its own."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('torch_home')))
+    return Path(os.environ['TORCH_HOME'])
+
+
+@pytest.fixture
+def server(tmp_path, torch_home):
+    """The address of a server of the files in tmp_path, of which nothing is in the cache."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as running:
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield f'http://127.0.0.1:{running.server_port}'
+        running.shutdown()
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ def make_detections(dataset: dict, noise: float, false_positives: float, rng: np
             continue
         off = noise * rng.gamma(2, 0.5)
         keypoints = np.reshape(annotation['keypoints'], (-1, 3)).astype(float)
-        keypoints[:, :2] += rng.normal(0, off * annotation['area'] ** 0.5, (NUM_KEYPOINTS, 2))
-        keypoints[:, 2] = rng.uniform(0.1, 1, NUM_KEYPOINTS)
+        keypoints[:, :2] += rng.normal(0, off * annotation['area'] ** 0.5, (len(keypoints), 2))
+        keypoints[:, 2] = rng.uniform(0.1, 1, len(keypoints))
         detections.append(
             dict(
                 image_id=annotation['image_id'],

@@ -1,4 +1,4 @@
-"""``python -m ca_hrnet_plugin``, and how little importing the plugin changes for a run of somebody else's."""
+"""``python -m ca_hrnet_plugin``, for configs of this plugin and of others."""
 
 import json
 import os
@@ -8,8 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from ca_hrnet_plugin import config_path
@@ -44,56 +42,26 @@ def test_an_unknown_name_ends_with_one_line():
 
 @pytest.fixture
 def detection_config(tmp_path):
-    """MMDetection's Faster R-CNN over two drawn images, one with a box and no keypoint anywhere."""
+    """MMDetection's Faster R-CNN over two images, one with a box and no keypoint anywhere."""
     images = [dict(id=index, file_name=f'{index}.png', width=64, height=48) for index in (1, 2)]
     boxes = [dict(id=7, image_id=1, category_id=1, bbox=[4, 4, 40, 40], area=1600, iscrowd=0)]
     content = dict(images=images, annotations=boxes, categories=[dict(id=1, name='person')])
     for split in ('train', 'val'):
         (tmp_path / f'coco/{split}2017').mkdir(parents=True)
         for image in images:
-            picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-            cv2.imwrite(str(tmp_path / f'coco/{split}2017' / image['file_name']), picture)
+            (tmp_path / f'coco/{split}2017' / image['file_name']).write_bytes(b'a picture')
         (tmp_path / 'coco/annotations').mkdir(exist_ok=True)
         (tmp_path / f'coco/annotations/instances_{split}2017.json').write_text(json.dumps(content))
-    base = (
-        Path(pytest.importorskip('mmdet').__file__).parent / '.mim/configs/faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
-    )
+    base = Path(pytest.importorskip('mmdet').__file__).with_name('.mim') / 'configs/faster_rcnn'
     config = tmp_path / 'detector.py'
     root = f'{tmp_path}/coco/'
     config.write_text(
-        f'_base_ = {str(base)!r}\n'
-        "custom_imports = dict(imports=['ca_hrnet_plugin'])\n"
+        f'_base_ = {str(base / "faster-rcnn_r50_fpn_1x_coco.py")!r}\n'
         'model = dict(backbone=dict(init_cfg=None))\n'
-        f'train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root={root!r}))\n'
-        f'val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root={root!r}))\n'
+        f'train_dataloader = val_dataloader = dict(dataset=dict(data_root={root!r}))\n'
         f'val_evaluator = dict(ann_file={root + "annotations/instances_val2017.json"!r})\n'
-        f'work_dir = {str(tmp_path / "work")!r}\n'
     )
     return config
-
-
-TRAIN_SCRIPT = """
-import sys
-
-import mmpose
-from mmengine.config import Config
-from mmengine.runner import Runner
-from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-
-stock = Runner.__dict__['from_cfg'], BaseCocoStyleDataset.prepare_data
-config = Config.fromfile(sys.argv[1])
-assert 'ca_hrnet_plugin' in sys.modules
-assert stock == (Runner.__dict__['from_cfg'], BaseCocoStyleDataset.prepare_data)
-runner = Runner.from_cfg(config)
-batch = next(iter(runner.build_dataloader(config.train_dataloader)))
-print(type(runner.model).__name__, [sample.img_id for sample in batch['data_samples']])
-"""
-
-
-def test_a_detector_is_trained_as_without_the_plugin(detection_config, tmp_path):
-    (tmp_path / 'train.py').write_text(TRAIN_SCRIPT)
-    command = run(tmp_path / 'train.py', detection_config)
-    assert command.stdout.endswith('FasterRCNN [1]\n'), command.stderr[-2000:]
 
 
 def test_a_detector_is_checked(detection_config, tmp_path, capsys):

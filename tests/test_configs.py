@@ -150,12 +150,6 @@ def test_another_attention_or_place_of_it_is_the_only_difference(name, of):
     assert all(key.startswith(('model.backbone.ca_cfg.', 'model.backbone.ca_stages.')) for key in changed)
 
 
-def test_the_study_changes_of_the_narrow_network_depth_and_training_alone():
-    changed = difference(load('hrnet_w16_coco_128x96'), load('study/hrnet_w16_128x96_base'))
-    assert any(key.startswith('model.backbone.extra.') for key in changed)
-    assert not [key for key in changed if key.startswith(('codec', 'model.head', 'train_pipeline.4.type'))]
-
-
 @pytest.mark.parametrize('name', NAMES)
 def test_each_config_keeps_mmpose_s_hooks_and_averages_weights_once_at_most(name):
     hooks = [hook.type for hook in load(name).custom_hooks]

@@ -1,12 +1,8 @@
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmpose.models.backbones.hrnet import HRNet
 from mmpose.registry import MODELS
 
 from ca_hrnet_plugin import CAHRNet, config_path
@@ -45,13 +41,6 @@ def test_there_and_back_gives_the_same_weights(stock, tmp_path):
     returned = torch.load(back)['state_dict']
     assert returned.keys() == model.state_dict().keys()
     assert all(torch.equal(returned[key], value) for key, value in model.state_dict().items())
-
-
-def test_a_bare_backbone_is_converted_too(tmp_path):
-    backbone = HRNet(EXTRA)
-    torch.save(backbone.state_dict(), tmp_path / 'backbone.pth')
-    convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'backbone.pth'), str(tmp_path / 'ours.pth'))
-    CAHRNet(EXTRA).load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'])
 
 
 def test_official_modules_in_the_blocks_are_renamed(tmp_path):
@@ -94,15 +83,9 @@ def test_what_cannot_be_mapped_is_named_and_nothing_is_written(direction, change
     assert [path.name for path in tmp_path.iterdir()] == ['source.pth']
 
 
-def test_the_command_ends_with_one_line(tmp_path):
-    tool = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
+def test_the_command_ends_with_one_line(tool, tmp_path):
     (tmp_path / 'text.pth').write_text('not a checkpoint')
     for source in (tmp_path / 'text.pth', tmp_path / 'nowhere.pth'):
-        run = subprocess.run(
-            [sys.executable, '-W', 'ignore', tool, 'stock-to-ca', source, tmp_path / 'out.pth', '--config', CONFIG],
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 1
-        assert re.fullmatch(rf'{re.escape(str(source))} not converted: .+\n', run.stderr), run.stderr
+        code, *_ = tool('convert_checkpoint', 'stock-to-ca', source, tmp_path / 'out.pth', '--config', CONFIG)
+        assert re.fullmatch(rf'{re.escape(str(source))} not converted: .+', code)
         assert not (tmp_path / 'out.pth').exists()

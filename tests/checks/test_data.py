@@ -2,13 +2,10 @@ import json
 import math
 import os
 
-import numpy as np
 import pytest
-from mmengine.config import Config
 from mmpose.datasets import CocoDataset
 from small_coco import ANNOTATIONS, DETECTIONS, write
 
-from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.checks.config import check_config
 
 NAN = math.nan
@@ -58,12 +55,6 @@ def test_each_missing_folder_of_images_is_told_in_one_line(config, coco):
     assert 'two\\nlines' in troubles(config)[0]
 
 
-def test_no_validation_needs_no_validation_data(config, coco):
-    (coco / ANNOTATIONS.format('val')).unlink()
-    config.val_cfg = config.val_dataloader = config.val_evaluator = None
-    assert troubles(config) == []
-
-
 @pytest.mark.parametrize(
     ('changed', 'told'),
     [
@@ -110,15 +101,12 @@ def test_what_is_not_json_is_told_by_name(config, coco, content):
         assert f'{coco / name} is not JSON' in line
 
 
-def test_a_folder_a_loop_or_a_pipe_in_the_place_of_a_file_is_told_by_name(config, coco):
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_told_by_name(config, coco):
     path = coco / ANNOTATIONS.format('train')
     path.unlink()
     path.mkdir()
     assert f'{path} cannot be read (Is a directory)' in troubles(config)[0]
     path.rmdir()
-    path.symlink_to(path)
-    assert f'{path} (annotations of train_dataloader) cannot be read (Too many levels' in troubles(config)[0]
-    path.unlink()
     os.mkfifo(path)
     assert f'{path} (annotations of train_dataloader) is no file' in troubles(config)[0]
 
@@ -167,22 +155,10 @@ def test_what_mmpose_leaves_out_is_counted_by_reason(config, coco, change):
     change(leave_out)
     config.val_cfg = None
     notes = str(check_config(config).notes)
-    reasons = (
-        *('1 crowd regions', '2 without a labelled keypoint', '3 with an empty box', '1 of images that are not'),
-        '1 without bbox or keypoints',
-    )
-    for reason in reasons:
-        assert reason in notes
+    reasons = ('1 crowd regions', '2 without a labelled', '3 with an empty box', '1 of images that', '1 without bbox')
+    assert [reason for reason in reasons if reason not in notes] == []
     loaded = CocoDataset(ann_file=str(coco / ANNOTATIONS.format('train')), serialize_data=False)
     assert f'train_dataloader: {len(loaded)} annotations' in notes
-
-
-def test_the_count_is_that_of_real_data(real_data, monkeypatch):
-    monkeypatch.setenv('CA_HRNET_DATA', str(real_data))
-    report = check_config(Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')), decode=True)
-    loaded = CocoDataset(ann_file=str(real_data / 'coco' / ANNOTATIONS.format('train')), serialize_data=False)
-    assert f'train_dataloader: {len(loaded)} annotations of' in str(report.notes)
-    assert report.troubles == []
 
 
 def test_data_without_anybody_is_told_before_training_and_in_given_boxes(config, coco, change):
@@ -190,9 +166,7 @@ def test_data_without_anybody_is_told_before_training_and_in_given_boxes(config,
     config.test_dataloader.dataset.bbox_file = None
     for purpose, split in (('train', 'train'), ('test', 'val')):
         (line,) = troubles(config, purpose)
-        assert (
-            f'{coco / ANNOTATIONS.format(split)} ({split.replace("val", "test")}_dataloader) holds no instance' in line
-        )
+        assert f'{coco / ANNOTATIONS.format(split)} ({purpose}_dataloader) holds no instance' in line
 
 
 @pytest.mark.parametrize(
@@ -207,6 +181,7 @@ def test_data_without_anybody_is_told_before_training_and_in_given_boxes(config,
     ],
 )
 def test_images_that_cannot_be_used_are_told_with_id_and_number(config, coco, fault, told):
+    config.train_dataloader.dataset.pipeline[0].backend_args = dict(backend='local')  # which is not remote
     for name in ('31.png', '32.png'):
         (coco / 'train2017' / name).unlink()
         fault(coco / 'train2017' / name)
@@ -272,12 +247,6 @@ def test_data_behind_a_remote_backend_is_skipped_by_name(config, coco, where):
         assert skipped == (path == 'train2017/' or 'transform' not in where)
 
 
-def test_the_local_backend_is_not_remote(config, coco):
-    config.train_dataloader.dataset.pipeline[0].backend_args = dict(backend='local')
-    (coco / 'train2017/31.png').unlink()
-    assert len(troubles(config)) == 1
-
-
 def test_data_that_is_not_read_as_coco_is_has_its_files_looked_for(config, coco):
     config.train_dataloader.dataset = dict(
         type='MpiiDataset', data_root=str(coco), ann_file='mpii.json', data_prefix=dict(img='train2017/')
@@ -303,11 +272,3 @@ def test_data_that_is_not_read_as_coco_is_has_its_files_looked_for(config, coco)
 def test_a_data_set_that_cannot_be_built_is_told(config, coco, changed, told):
     config.train_dataloader.dataset.update(changed)
     assert told in troubles(config)[0]
-
-
-def test_detections_may_come_with_numbers_of_numpy(coco, config):
-    from ca_hrnet_plugin.checks.coco import read_annotations, read_detections
-
-    path = coco / ANNOTATIONS.format('val')
-    box = dict(image_id=np.int64(31), category_id=1, bbox=[np.float32(1)] * 4, score=np.float32(0.5))
-    assert read_detections([box], read_annotations(path), path) == [dict(box)]

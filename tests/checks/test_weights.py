@@ -1,6 +1,3 @@
-import http.server
-import threading
-
 import pytest
 import torch
 from mmengine.registry import DefaultScope
@@ -8,30 +5,6 @@ from mmpose.registry import MODELS
 
 from ca_hrnet_plugin.checks import Report
 from ca_hrnet_plugin.checks.weights import check_weights
-
-
-@pytest.fixture(autouse=True)
-def torch_home(monkeypatch, tmp_path):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch_home'))
-    return tmp_path / 'torch_home/hub/checkpoints'
-
-
-@pytest.fixture
-def server():
-    """A web server on this machine that has /there.pth and nothing else."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(200 if self.path == '/there.pth' else 404)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
 
 
 def check(config, part='train'):
@@ -47,7 +20,8 @@ def state_dict(config):
         return MODELS.build(config.model).state_dict()
 
 
-def test_a_pretrained_checkpoint_is_asked_for(config, server, tmp_path, torch_home):
+def test_a_pretrained_checkpoint_is_asked_for(config, server, tmp_path):
+    (tmp_path / 'there.pth').touch()
     for checkpoint, trouble in (
         (f'{server}/gone.pth', 'is not there'),
         ('http://127.0.0.1:1/unreachable.pth', 'cannot be reached'),
@@ -67,10 +41,11 @@ def test_a_pretrained_checkpoint_is_asked_for(config, server, tmp_path, torch_ho
 
 def test_what_torch_hub_has_of_a_checkpoint_is_looked_into(config, torch_home):
     config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='http://127.0.0.1:1/unreachable.pth')
-    torch_home.mkdir(parents=True)
-    torch.save(dict(weight=torch.zeros(1)), torch_home / 'unreachable.pth')
+    copy = torch_home / 'hub/checkpoints/unreachable.pth'
+    copy.parent.mkdir(parents=True)
+    torch.save(dict(weight=torch.zeros(1)), copy)
     assert check(config).troubles == []
-    (torch_home / 'unreachable.pth').write_bytes(b'half of it')
+    copy.write_bytes(b'half of it')
     assert 'cannot be used' in check(config).troubles[0]
 
 

@@ -7,6 +7,7 @@ from mmpose.registry import MODELS
 from reporting.attention_report import recorded_gates, replaced_gates
 from synthetic_crowd import make_synthetic_crowd
 from torch import nn
+from trained import look_trained
 
 from ca_hrnet_plugin import CoordAttention, config_path
 from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_onnx
@@ -26,23 +27,13 @@ class Stacked(nn.Module):
 def build(name: str) -> nn.Module:
     cfg = Config.fromfile(config_path(name))
     init_default_scope(cfg.default_scope)
-    torch.manual_seed(0)
     return MODELS.build(cfg.model).double().eval()
 
 
 @pytest.fixture
 def model():
     """In float64, with gates that vary, behind norms of any scale."""
-    model = build(CONFIG)
-    random = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, CoordAttention):
-            for conv in (module.conv_h, module.conv_w):
-                conv.weight.data.normal_(0, 1, generator=random)
-                conv.bias.data.normal_(0, 0.5, generator=random)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1.5, generator=random)
-            module.bias.data.normal_(0, 0.1, generator=random)
+    model = look_trained(build(CONFIG))
     model.data_preprocessor = Stacked()
     return model
 

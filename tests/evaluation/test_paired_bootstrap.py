@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from coco_stats import coco_stats
 from random_people import make_annotations, make_detections
 from scipy import stats
 from xtcocotools.coco import COCO
-from xtcocotools.cocoeval import COCOeval
 
 from ca_hrnet_plugin.evaluation import SplitEval, evaluate_results, level_splits, paired_bootstrap
 from ca_hrnet_plugin.evaluation.paired_bootstrap import ResampledCurves, over_runs
@@ -35,17 +35,6 @@ def scores_that_tie_across_images(detections, rng):
         of_image = [detection for detection in detections if detection['image_id'] == image_id]
         for detection, score in zip(of_image, rng.choice(50, len(of_image), replace=False), strict=True):
             detection['score'] = score / 50
-
-
-def ten_numbers(ann_file, detections):
-    """The ten numbers from xtcocotools alone."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(ann_file)
-        evaluation = COCOeval(coco, coco.loadRes([dict(detection) for detection in detections]), 'keypoints')
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats
 
 
 @pytest.fixture
@@ -76,7 +65,7 @@ def test_an_image_drawn_again_counts_as_a_copy_of_it_does_in_coco_eval(write_jso
         resampled = ResampledCurves(evaluation).figures(multiplicities.astype(float))
         copied, more_detections = copies(dataset, detections, multiplicities)
         ann_file = write_json('copies.json', copied)
-        assert list(resampled.values())[:10] == pytest.approx(ten_numbers(ann_file, more_detections), abs=1e-12)
+        assert list(resampled.values())[:10] == pytest.approx(coco_stats(ann_file, more_detections), abs=1e-12)
         physical = evaluate_results(ann_file, more_detections).figures()
         assert resampled == pytest.approx({name: physical[name] for name in resampled}, abs=1e-12)
 
@@ -116,20 +105,11 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says(write
     assert 0.9 <= num_covered / num_datasets <= 0.985
 
 
-def test_turning_the_pair_round_turns_the_intervals_round(pair):
-    there, back = paired_bootstrap(*pair, num_resamples=50), paired_bootstrap(*pair[::-1], num_resamples=50)
-
-    assert there['AP'].high < 0 < back['AP'].low
-    for name, interval in there.items():
-        if not np.isnan(interval.difference):
-            turned = -np.array([back[name][0], back[name][2], back[name][1]])
-            assert interval == pytest.approx(turned, nan_ok=True)
-
-
 def test_the_difference_is_that_of_the_figures_and_a_seed_draws_the_same_resamples(pair):
     baseline, other = (evaluation.figures() for evaluation in pair)
 
     first, same, another = (paired_bootstrap(*pair, num_resamples=20, seed=seed) for seed in (1, 1, 2))
+    assert first['AP'].high < 0, 'the second is worse'
     for name in first.keys() & other.keys():
         assert first[name].difference == pytest.approx(other[name] - baseline[name], abs=1e-12)
     assert first['AP'] == same['AP'] != another['AP']

@@ -52,10 +52,6 @@ def test_norm_and_conv_cfg_reach_what_they_should():
     assert type(block.conv1).__name__ == type(block.conv2).__name__ == 'ConvWS2d'
 
 
-def test_reduction_reaches_the_attention():
-    assert CBasicBlock(64, 64, reduction=4).ca['norm2'].conv1.out_channels == 16
-
-
 @pytest.mark.parametrize(
     ('attention', 'gate', 'factor'),
     [
@@ -70,14 +66,3 @@ def test_another_attention_stands_in_the_same_place(attention, gate, factor):
             nn.init.zeros_(parameter)
     branch = ours.norm2(ours.conv2(ours.norm1(ours.conv1(X)).relu()))
     torch.testing.assert_close(ours(X), (X + factor * branch).relu())
-
-
-@pytest.mark.parametrize('wrong', ['norm3', '', None, 3, ('norm2', 'conv1'), ()])
-def test_refuses_an_unknown_place(wrong):
-    with pytest.raises(ValueError, match=r'ca_after=.*norm1.*norm2'):
-        CBasicBlock(8, 8, ca_after=wrong)
-
-
-def test_refuses_a_reduction_that_would_be_ignored():
-    with pytest.raises(ValueError, match=r"'reduction': 8.*attention"):
-        CBasicBlock(8, 8, attention=dict(type='ca_hrnet_plugin.models.CBAM'), reduction=8)

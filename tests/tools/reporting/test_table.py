@@ -12,31 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from coco_stats import coco_stats
 from mmengine.evaluator import DumpResults
 from mmpose.apis import init_model
 from mmpose.evaluation.metrics import CocoMetric
+from random_people import make_detections
 from reporting.protocol import read_protocol
 from reporting.table import COCO_COLUMNS
 from reporting.work_dir import read_metrics
-from xtcocotools.coco import COCO
-from xtcocotools.cocoeval import COCOeval
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.evaluation import crowd_index, evaluate_results, paired_bootstrap
+from ca_hrnet_plugin.evaluation import evaluate_results, paired_bootstrap
 
 TOOLS = Path(__file__).parents[3] / 'tools'
 PAPER_COLUMNS = ['AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL']
-
-
-def coco_stats(ann_file, results, iou_type='keypoints', sigmas=None, use_area=True):
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(ann_file)
-        evaluation = COCOeval(coco, coco.loadRes(results), iou_type, sigmas, use_area)
-        evaluation.params.useSegm = None
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats
 
 
 def csv_rows(text):
@@ -123,12 +112,8 @@ def test_levels_have_their_counts_and_an_empty_one_is_a_dash(tool, two_networks,
     counts = dict(zip(columns[1:], counts.split()[1:], strict=True))
     figures = dict(zip(columns[1:], figures.split()[1:], strict=True))
 
-    by_image = {}
-    for annotation in dataset['annotations']:
-        by_image.setdefault(annotation['image_id'], []).append(annotation)
-    hard = [people for people in by_image.values() if crowd_index(people) >= 0.8]
-    num_hard = sum(not one['iscrowd'] and one['num_keypoints'] > 0 for people in hard for one in people)
-    assert counts['crowd hard'] == str(num_hard)
+    num_hard = evaluate_results(ann_file, base).figures()['instances (crowd hard)']
+    assert counts['crowd hard'] == str(num_hard) != '0'
     assert (counts['hidden high'], figures['hidden high']) == ('0', '\N{EN DASH}')
     assert float(figures['hidden low']) > 0
 
@@ -188,17 +173,9 @@ def test_results_on_different_people_are_not_compared(tool, write_json):
 
 def test_crowdpose_results_take_sigmas_and_settings_from_a_config(tool, slice_of, write_json, tmp_path):
     ann_file = slice_of('crowdpose', 'annotations', 'test_crowdpose.json')
-    people = [one for one in json.loads(ann_file.read_text())['annotations'] if one['num_keypoints']]
-    rng = np.random.default_rng(0)
-    detections = []
-    for person in people:
-        keypoints = np.reshape(person['keypoints'], (-1, 3)).astype(float)
-        keypoints[:, :2] += rng.normal(0, 4, keypoints[:, :2].shape)
-        score = float(rng.uniform(0.5, 1))
-        detections.append(
-            dict(image_id=person['image_id'], category_id=1, keypoints=keypoints.ravel().tolist(), score=score)
-        )
-    results = write_json('results.json', detections)
+    dataset = json.loads(ann_file.read_text())
+    dataset['annotations'] = [dict(person, area=2000) for person in dataset['annotations'] if person['num_keypoints']]
+    results = write_json('results.json', make_detections(dataset, 0.1, 0, np.random.default_rng(0)))
     config = tmp_path / 'crowdpose.py'
     config.write_text(
         "_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/crowdpose/td-hm_hrnet-w32_8xb64-210e_crowdpose-256x192.py'"
@@ -250,9 +227,7 @@ def test_complexity_counts_the_parameters_of_the_config(tool, write_json):
     figures = json.loads(out)[0]['figures']
     model = init_model(config, device='cpu')
     assert figures['params (M)'] == sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    # The stem alone: two 3x3 convolutions, of 3 to 64 and 64 to 64 channels, on a half and a quarter of 128x96.
-    stem = (3 * 64 * 64 * 48 + 64 * 64 * 32 * 24) * 9 / 1e9
-    assert stem < figures['GFLOPs'] < 1
+    assert 0.1 < figures['GFLOPs'] < 1
 
 
 FILES = {

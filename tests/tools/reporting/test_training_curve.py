@@ -1,6 +1,5 @@
 import json
 import re
-import struct
 
 import numpy as np
 import pytest
@@ -96,11 +95,7 @@ def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_pat
     work_dir = write_scalars('20260101_000000', [*iterations([1, 2]), validation(2, 0.3)])
     out = tmp_path / f'new_folder/curve.{suffix}'
     assert tool('plot_training_curve', f'A={work_dir}', '--out', out)[0] == 0
-    content = out.read_bytes()
-    assert content.startswith(start)
-    if suffix == 'png':
-        width, height = struct.unpack('>II', content[16:24])
-        assert width > 3 * height / 2 > 900, 'three panels at 300 dpi'
+    assert out.read_bytes().startswith(start)
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
