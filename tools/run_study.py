@@ -2,7 +2,7 @@
 
 The images of train2017 and val2017 together are dealt into folds, equally many of each level of crowding. For each fold
 a base network is trained on the other folds. All networks of NETWORKS start from it, for further epochs, and are tested
-on the fold. A fold's number is the seed of its trainings.
+on the fold. A fold's number is the seed of its trainings. Bases come first, then one network after the other.
 
 What is done is not done again, and a training that was interrupted goes on from its last epoch: kill the command at any
 time, and give it again. In OUT are left
@@ -22,6 +22,7 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tabulate import tabulate
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument('--folds', type=int, default=5, help='number of folds (default: %(default)s)')
     parser.add_argument('--only', type=int, nargs='+', help='these folds alone, such as 3 4: the first is 0')
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), help='all by default')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at a time; with more than one, set OMP_NUM_THREADS')
     parser.add_argument('--report', action='store_true', help='print the table of what is done')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='of every training and test, as for mim train')
     args = parser.parse_args()
@@ -62,9 +64,19 @@ def main() -> None:
         print(report(args.networks, out, args.folds))
         return
     write_folds(data, out / 'annotations', args.folds)
-    for fold in args.only or range(args.folds):
-        for network in (BASE, *args.networks):
+    with ThreadPoolExecutor(args.jobs) as pool:
+        folds = args.only or range(args.folds)
+        bases = {fold: pool.submit(train_and_test, BASE, fold, data, out, args.cfg_options) for fold in folds}
+
+        def go_on(network: str, fold: int) -> None:
+            bases[fold].result()
             train_and_test(network, fold, data, out, args.cfg_options)
+
+        try:
+            for run in [pool.submit(go_on, network, fold) for network in args.networks for fold in folds]:
+                run.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure or Ctrl-C no further run begins
 
 
 def write_folds(data: Path, folder: Path, num_folds: int) -> None:

@@ -1,8 +1,11 @@
 import json
+import sys
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
+import run_study
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
@@ -87,6 +90,24 @@ def test_a_training_starts_from_its_fold_s_base_and_goes_on_where_it_was_left(da
     assert '--resume' in command and 'load_from=base.pth' not in command
     command = test_command('CA-HRNet', 3, data, tmp_path, [])
     assert command[command.index('--checkpoint') + 1] == 'epoch_4.pth'
+
+
+def test_with_two_jobs_a_network_waits_for_its_base_and_a_failure_ends_the_study(data, tmp_path, monkeypatch):
+    done = []
+
+    def train_and_test(network, fold, *_):
+        time.sleep(0.2 if (network, fold) == ('base', 1) else 0.05)
+        if (network, fold) == ('CA-HRNet', 0):
+            sys.exit('mim train failed')
+        done.append((network, fold))
+
+    monkeypatch.setattr(run_study, 'train_and_test', train_and_test)
+    monkeypatch.setattr(sys, 'argv', f'run_study {data} --out {tmp_path} --folds 2 --jobs 2'.split())
+    with pytest.raises(SystemExit, match='mim train failed'):
+        run_study.main()
+    assert {('base', 0), ('base', 1), ('HRNet', 0), ('HRNet', 1)} <= set(done)
+    assert 'CBAM' not in dict(done)
+    assert all(done.index(('base', fold)) <= place for place, (_, fold) in enumerate(done))
 
 
 def test_at_full_rate_the_norms_before_attention_alone_learn_at_four_times_the_rate():
