@@ -5,6 +5,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmpose.registry import MODELS
+from trained import look_trained
 from versions import has_torch
 
 from ca_hrnet_plugin import CBasicBlock, config_path
@@ -13,8 +14,7 @@ from ca_hrnet_plugin import CBasicBlock, config_path
 def make_backbone():
     """With norms that look at no batch, so that half a batch can be compared with the whole."""
     config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone
-    torch.manual_seed(0)
-    return MODELS.build(config).double().eval()
+    return look_trained(MODELS.build(config)).double().eval()
 
 
 def images():
