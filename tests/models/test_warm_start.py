@@ -210,6 +210,12 @@ def test_gates_that_something_else_was_made_of_are_an_obstacle(stock, log):
     assert 'weight_orig is neither weight nor bias' in log[-1]
 
 
+def test_loading_calls_no_state_dict_which_hooks_may_watch(stock, monkeypatch):
+    ours, weights = CAHRNet(NARROW), stock.state_dict()
+    monkeypatch.setattr(nn.Module, 'state_dict', None)
+    ours.load_state_dict(weights)
+
+
 @pytest.mark.parametrize(
     'kwargs, obstacle',
     [
