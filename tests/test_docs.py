@@ -40,7 +40,7 @@ def stock_checkpoint(tmp_path) -> None:
 
 def test_the_quick_start_gives_the_poses_of_the_stock_network(stock_checkpoint, drawn_data, tmp_path):
     shutil.copy(next((drawn_data / 'coco/val2017').iterdir()), tmp_path / 'person.jpg')
-    (program,) = blocks(REPOSITORY / 'README.md', 'python')
+    program, _ = blocks(REPOSITORY / 'README.md', 'python')  # the other is tests/deploy/test_documents.py's
     program, num_urls = re.subn(r"'https://download\.openmmlab\.com/.+\.pth'", "'hrnet_w32.pth'", program)
     assert num_urls == 1
     program += (

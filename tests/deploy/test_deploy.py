@@ -101,7 +101,7 @@ COMMON = {
 # Only of a graph that decodes. TensorRT has them too.
 DECODING = {
     *('And', 'ArgMax', 'Cast', 'Equal', 'Expand', 'GatherElements', 'Greater', 'Less', 'Max', 'Min', 'Mod'),
-    *('ReduceMax', 'Unsqueeze'),
+    *('ReduceMax', 'Shape', 'Unsqueeze'),
 }
 
 
