@@ -59,6 +59,8 @@ RESULTS = 'val2017_drawn_boxes'  # the boxes are the drawn people's own
 class ProgressHook(Hook):
     """How far a training is: a line that moves on a terminal, a line a minute where there is none."""
 
+    interrupted = False
+
     def __init__(self, name: str):
         self.name = name
         self.moves = sys.stderr.isatty()
@@ -70,6 +72,8 @@ class ProgressHook(Hook):
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
         """Shows the share done and the minutes left, now and then."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         now, done, left = time.monotonic(), runner.iter + 1, runner.max_iters - runner.iter - 1
         if left and now - self.shown < (0.5 if self.moves else 60):
             return
@@ -99,12 +103,14 @@ def main() -> None:
 def end_on_ctrl_c() -> None:
     """Makes Ctrl-C end this process alone, which ends its data loader's workers.
 
-    A terminal sends it to the workers too. PyTorch would tell the end of one as an error of the training.
+    A terminal sends it to the workers too. PyTorch would tell the end of one as an error of the training. Python drops
+    an exception in a destructor, such as that of a data loader, so the next step of training asks again.
     """
     main_process = os.getpid()
 
     def end(*_) -> None:
         if os.getpid() == main_process:
+            ProgressHook.interrupted = True
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, end)
