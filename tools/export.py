@@ -30,6 +30,7 @@ from ca_hrnet_plugin.deploy import (
     training_people,
 )
 from ca_hrnet_plugin.deploy.freeze import attention_places
+from ca_hrnet_plugin.deploy.simcc import SimCC
 from ca_hrnet_plugin.whole_file import whole_file
 
 MAX_KEYPOINT_DIFFERENCE = 0.01  # pixels of the crop
@@ -58,6 +59,8 @@ def main() -> None:
 
     try:
         model = load_model(args.config, args.checkpoint)
+        if args.simcc:
+            SimCC(model.head.decoder)  # refuses a codec before anything is done
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'not exported: {error}')
     try:
@@ -72,8 +75,6 @@ def main() -> None:
         try:
             export_onnx(model, unfinished, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
             runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
-        except ValueError as error:
-            sys.exit(f'not exported: {error}')
         except ModuleNotFoundError as error:
             sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
         differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}

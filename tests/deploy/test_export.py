@@ -50,6 +50,8 @@ def test_what_is_missing_is_said_in_one_line_and_nothing_is_written(tool, config
         code, *_ = tool('export', *arguments, '--out', tmp_path / 'model.onnx')
         assert code.startswith('not exported: ')
         assert named in code
+    code, *_ = tool('export', DEMO, checkpoint, '--simcc', '--out', tmp_path / 'model.onnx')  # the demo has DARK
+    assert code.startswith('not exported: SimCC vectors hold what MSRAHeatmap with unbiased=False decodes')
     monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path / 'elsewhere'))
     code, *_ = tool('export', config, checkpoint, '--out', tmp_path / 'model.onnx')
     assert re.match('not exported: .*elsewhere', code)

@@ -93,8 +93,6 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
 def frozen(model: nn.Module, input_size: tuple[int, int], form: str) -> nn.Module:
     """A copy of CA-HRNet whose gates are what they are for one random crop."""
     width, height = input_size
-    crop = get_packed_inputs(
-        1, input_size=input_size, img_shape=(height, width), heatmap_size=(width // 4, height // 4)
-    )
+    crop = get_packed_inputs(1, input_size=input_size, img_shape=(height, width))
     people = [dict(inputs=crop['inputs'][0], data_samples=crop['data_samples'][0])]
     return with_frozen_gates(model, gate_statistics(model, people), form)
