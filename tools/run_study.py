@@ -12,10 +12,12 @@ time, and give it again. In OUT are left
   tools/run_study.py data/coco --out work_dirs/study
 
 With --report it trains nothing and prints what the folds that are done say together, as the difference of each network
-to the first: HRNet, or the first of --networks.
+to the first: HRNet, or the first of --networks. With --gates CA-HRNet it tests that network of each fold with other
+gates in the place of its own, as tools/attention_report.py does, and prints what they say together.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -25,6 +27,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from reporting.attention import load_model
+from reporting.attention_report import NAMES, predict_with_gates
+from reporting.protocol import read_protocol
 from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
@@ -58,10 +63,21 @@ def main() -> None:
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time; with more than one, set OMP_NUM_THREADS')
     parser.add_argument('--report', action='store_true', help='print the table of what is done')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='of every training and test, as for mim train')
+    parser.add_argument(
+        '--gates', metavar='NETWORK', choices=NETWORKS, help='test it with other gates, and print what they say'
+    )
     args = parser.parse_args()
     data, out = args.data.resolve(), args.out.resolve()
     if args.report:
-        print(report(args.networks, out, args.folds))
+        print(report({network: f'{network}/results.json' for network in args.networks}, out, args.folds))
+        return
+    if args.gates:
+        for fold in args.only or range(args.folds):
+            try:
+                test_other_gates(args.gates, out / f'fold{fold}' / args.gates)
+            except ValueError as error:
+                sys.exit(f'fold {fold}, {args.gates}: {error}')
+        print(report({NAMES[gates]: f'{args.gates}/gates/{gates}.json' for gates in NAMES}, out, args.folds))
         return
     write_folds(data, out / 'annotations', args.folds)
     with ThreadPoolExecutor(args.jobs) as pool:
@@ -166,15 +182,35 @@ def on_fold(fold: int, data: Path, out: Path) -> list[str]:
     return options
 
 
-def report(networks: list[str], out: Path, num_folds: int) -> str:
-    """The table of the folds that are done for each of these networks, put together."""
+def test_other_gates(network: str, work_dir: Path) -> None:
+    """Writes what a network finds with each kind of gates, if it is trained and that is not done."""
+    folder = work_dir / 'gates'
+    if folder.exists() or not (work_dir / 'results.json').exists():
+        return
+    print(f'other gates in {work_dir}', file=sys.stderr)
+    config = work_dir / f'{NETWORKS[network]}.py'
+    with contextlib.redirect_stdout(sys.stderr):  # the table alone is the output
+        model = load_model(config, (work_dir / 'last_checkpoint').read_text())
+        found, _ = predict_with_gates(model, read_protocol(config))
+    unfinished = work_dir / 'gates.unfinished'
+    unfinished.mkdir(exist_ok=True)
+    for gates, result in found.items():
+        (unfinished / f'{gates}.json').write_text(json.dumps(result))
+    unfinished.rename(folder)
 
-    def results(fold: int, network: str) -> Path:
-        return out / f'fold{fold}' / network / 'results.json'
 
-    done = [fold for fold in range(num_folds) if all(results(fold, network).exists() for network in networks)]
+def report(results: dict[str, str], out: Path, num_folds: int) -> str:
+    """The table of the folds that are done, put together.
+
+    Args:
+        results (dict[str, str]): What to compare with the first: the result file of each within the folder of a fold.
+        out (Path): The study's folder.
+        num_folds (int): How many folds it has.
+    """
+    files = {name: [out / f'fold{fold}' / file for fold in range(num_folds)] for name, file in results.items()}
+    done = [fold for fold in range(num_folds) if all(of_folds[fold].exists() for of_folds in files.values())]
     if not done:
-        sys.exit(f'no fold in {out} is done for each of {", ".join(networks)}')
+        sys.exit(f'no fold in {out} is done for each of {", ".join(results)}')
     datasets = [json.loads((out / f'annotations/fold{fold}_test.json').read_text()) for fold in done]
     together = {part: [one for dataset in datasets for one in dataset[part]] for part in ('images', 'annotations')}
     fold_of = {image['id']: fold for fold, dataset in zip(done, datasets, strict=True) for image in dataset['images']}
@@ -183,11 +219,11 @@ def report(networks: list[str], out: Path, num_folds: int) -> str:
     evaluations = {
         network: evaluate_results(
             out / 'annotations/done.json',
-            [pose for fold in done for pose in json.loads(results(fold, network).read_text())],
+            [pose for fold in done for pose in json.loads(of_folds[fold].read_text())],
         )
-        for network in networks
+        for network, of_folds in files.items()
     }
-    first, *others = networks
+    first, *others = files
     figures = {network: evaluation.figures() for network, evaluation in evaluations.items()}
     folds = [fold_of[image] for image in evaluations[first].params.imgIds]
     intervals = {
@@ -208,7 +244,7 @@ def report(networks: list[str], out: Path, num_folds: int) -> str:
         rows.append([name, '', '', *(difference(found[name]) for found in intervals.values())])
     covered = 'images and folds' if len(done) > 1 else 'images'
     title = f'{len(together["images"])} images of folds {done}; intervals of 95 % over {covered}'
-    return f'{title}\n\n{tabulate(rows, ["", "instances", *networks], "github", disable_numparse=True)}'
+    return f'{title}\n\n{tabulate(rows, ["", "instances", *files], "github", disable_numparse=True)}'
 
 
 def difference(interval: Interval, figure: float | None = None) -> str:

@@ -18,10 +18,10 @@ val_dataloader = test_dataloader = dict(dataset=dict(bbox_file=None))
 
 # One cycle. MMEngine's OneCycleLR would give every parameter the same rate, whatever its lr_mult.
 optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(lr=4e-3))
-train_cfg = dict(max_epochs=36, val_interval=36)
+train_cfg = dict(max_epochs=24, val_interval=24)
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=11, start_factor=0.04, by_epoch=True, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', begin=11, end=36, eta_min_ratio=1e-3, by_epoch=True, convert_to_iter_based=True),
+    dict(type='LinearLR', begin=0, end=8, start_factor=0.04, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', begin=8, end=24, eta_min_ratio=1e-3, by_epoch=True, convert_to_iter_based=True),
 ]
 
 default_hooks = dict(

@@ -10,9 +10,11 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from random_people import make_annotations, make_detections
 from run_study import NETWORKS, deal, report, test_command, train_command, write_folds
+from trained import look_trained
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.evaluation import crowd_index, evaluate_results
@@ -143,12 +145,49 @@ def test_the_report_is_of_the_folds_that_every_network_has_done(data, tmp_path, 
             own = [one for one in found[network] if one['image_id'] in of_fold]
             write_json(f'fold{fold}/{network}/results.json', own)
 
+    files = {network: f'{network}/results.json' for network in ('HRNet', 'CA-HRNet')}
     with pytest.raises(SystemExit, match=r'no fold .* is done for each of HRNet, SE'):
-        report(['HRNet', 'SE'], tmp_path, 3)
-    table = report(['HRNet', 'CA-HRNet'], tmp_path, 3)
+        report(dict(HRNet='HRNet/results.json', SE='SE/results.json'), tmp_path, 3)
+    table = report(files, tmp_path, 3)
     assert 'folds [0, 2]' in table
     row = next(line for line in table.splitlines() if line.startswith('| AP '))
     done = [one for fold in (0, 2) for one in read(tmp_path / f'fold{fold}/CA-HRNet/results.json')]
     expected = evaluate_results(tmp_path / 'annotations/done.json', done).figures()['AP']
     assert f'| {100 * expected:.1f}, +' in row
     assert 'AR trend (crowd)' in table
+
+
+def test_other_gates_of_a_fold_are_tested_and_its_own_find_what_mim_test_finds(
+    drawn_data, tmp_path, monkeypatch, capsys
+):
+    run_study.write_folds(drawn_data / 'coco', tmp_path / 'annotations', 2)
+    work_dir = tmp_path / 'fold1/CA-HRNet'
+    for fold in (0, 1):
+        (tmp_path / f'fold{fold}/CA-HRNet').mkdir(parents=True)
+    config = Config.fromfile(config_path('study/ca_hrnet_w16_128x96'))
+    fold_of_data = dict(o.split('=') for o in run_study.on_fold(1, drawn_data / 'coco', tmp_path))
+    config.merge_from_dict(fold_of_data | dict(model=dict(test_cfg=dict(flip_test=False)), work_dir=str(work_dir)))
+    config.merge_from_dict(dict(test_evaluator=dict(outfile_prefix=f'{work_dir}/found')))
+    config.randomness.seed = 1
+    runner = Runner.from_cfg(config)
+    look_trained(runner.model)
+    runner.test()
+    torch.save(runner.model.state_dict(), work_dir / 'weights.pth')
+    (work_dir / 'last_checkpoint').write_text(f'{work_dir}/weights.pth')
+    (work_dir / 'found.keypoints.json').rename(work_dir / 'results.json')
+
+    arguments = f'run_study {drawn_data / "coco"} --out {tmp_path} --folds 2 --gates CA-HRNet'
+    monkeypatch.setattr(sys, 'argv', arguments.split())
+    capsys.readouterr()
+    run_study.main()
+    assert 'folds [1]; intervals of 95 % over images\n\n| ' in capsys.readouterr().out
+
+    def poses(path):
+        found = sorted(read(path), key=lambda pose: (pose['image_id'], pose['keypoints']))
+        return np.array([pose['keypoints'] for pose in found])
+
+    own = poses(work_dir / 'gates/own.json')
+    np.testing.assert_allclose(own, poses(work_dir / 'results.json'), atol=0.01)
+    for gates in ('shuffled', 'profile', 'channel', 'constant'):
+        other = poses(work_dir / f'gates/{gates}.json')
+        assert other.shape == own.shape and not np.allclose(other, own, atol=0.01)

@@ -28,26 +28,50 @@ from .results import evaluated
 from .style import COLOURS, MARKERS, paper_style
 from .table import Row, compare
 
-AS_IT_IS, SHUFFLED = 'as it is', "another person's"
-NAMES = dict(profile='mean: profile', channel='mean: channel', constant='mean: one')
+NAMES = dict(
+    own='as it is',
+    shuffled="another person's",
+    profile='mean: profile',
+    channel='mean: channel',
+    constant='mean: one',
+)
 
 
 def report_attention(
     model: nn.Module, protocol: Protocol, num_training_people: int = 1000, num_resamples: int = 1000
 ) -> tuple[list[Row], dict[str, GateStatistics]]:
-    """Tests a network with its own gates and with four others in their place, without flip test.
+    """What :func:`predict_with_gates` finds, compared with the network as it is.
 
-    ``another person's`` are those that the network itself gave a person who is drawn at random. The means are over
-    training people: of each row and column (``mean: profile``), of each channel, and of each module as one factor.
+    Args:
+        model (nn.Module): As for :func:`predict_with_gates`.
+        protocol (Protocol): The same.
+        num_training_people (int): The same.
+        num_resamples (int): Of the paired bootstrap over images.
+
+    Returns:
+        tuple: Rows of a table, the first of the network as it is, and each module's statistics by name.
+    """
+    found, statistics = predict_with_gates(model, protocol, num_training_people)
+    splits = [*AREAS, *level_splits()]
+    results = [evaluated(NAMES[gates], 'poses', result, protocol, splits) for gates, result in found.items()]
+    return compare(results, num_resamples, progress=True), statistics
+
+
+def predict_with_gates(
+    model: nn.Module, protocol: Protocol, num_training_people: int = 1000
+) -> tuple[dict[str, list[dict]], dict[str, GateStatistics]]:
+    """The poses of a network with its own gates and with four others in their place, without flip test.
+
+    ``shuffled`` gates are those that the network itself gave a person who is drawn at random. The means are over
+    training people: of each row and column (``profile``), of each ``channel``, and of each module as one ``constant``.
 
     Args:
         model (nn.Module): A model of MMPose with CoordAttention, with its config as ``cfg``; it is left as it is.
         protocol (Protocol): How its config tests.
         num_training_people (int): How many people the means are over.
-        num_resamples (int): Of the paired bootstrap over images.
 
     Returns:
-        tuple: Rows of a table, the first of the network as it is, and each module's statistics by name.
+        tuple: A COCO keypoint result for each of ``NAMES``, and each module's statistics by name.
 
     Raises:
         ValueError: The network has no CoordAttention, or the data has one person or none.
@@ -55,27 +79,23 @@ def report_attention(
     model = copy.deepcopy(model).eval()
     model.test_cfg = {**(model.test_cfg or {}), 'flip_test': False}
     statistics = gate_statistics(model, training_people(model, num_training_people))
-    networks = {NAMES[form]: with_frozen_gates(model, statistics, form) for form in FORMS}
+    constants = {form: with_frozen_gates(model, statistics, form) for form in FORMS}
     people = DATASETS.build(model.cfg.test_dataloader.dataset)
     if len(people) < 2:
         raise ValueError(f'{protocol.ann_file} has {len(people)} people to test on: give two or more')
     # At random, since neighbours are of the same image.
     people = Subset(people, np.random.default_rng(0).permutation(len(people)))
-    samples = {name: [] for name in (AS_IT_IS, SHUFFLED, *networks)}
+    samples = {gates: [] for gates in NAMES}
     num_batches = -(-len(people) // 32)
     for batch in track(batches(people), 'testing', total=num_batches):
-        with recorded_gates(model) as gates:
-            samples[AS_IT_IS] += _predictions(model, batch)
-        others = {name: [gate.roll(1, 0) for gate in pair] for name, pair in gates.items()}
+        with recorded_gates(model) as own:
+            samples['own'] += _predictions(model, batch)
+        others = {name: [gate.roll(1, 0) for gate in pair] for name, pair in own.items()}
         with replaced_gates(model, others):
-            samples[SHUFFLED] += _predictions(model, batch)
-        for name, network in networks.items():
-            samples[name] += _predictions(network, batch)
-    splits = [*AREAS, *level_splits()]
-    results = [
-        evaluated(name, 'poses', keypoint_results(found, protocol), protocol, splits) for name, found in samples.items()
-    ]
-    return compare(results, num_resamples, progress=True), statistics
+            samples['shuffled'] += _predictions(model, batch)
+        for form, network in constants.items():
+            samples[form] += _predictions(network, batch)
+    return {gates: keypoint_results(found, protocol) for gates, found in samples.items()}, statistics
 
 
 def _predictions(model: nn.Module, batch: dict) -> list[dict]:
