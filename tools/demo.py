@@ -51,7 +51,7 @@ CROWD = dict(
     upright=True,
     min_area=32 * 32,
 )
-QUICK = dict(num_train=96, num_val=16)
+QUICK = dict(num_train=32, num_val=8)
 NETWORKS = {'HRNet': 'demo/hrnet_w16_128x96_finetune', 'CA-HRNet': 'demo/ca_hrnet_w16_128x96_finetune'}
 RESULTS = 'val2017_drawn_boxes'  # the boxes are the drawn people's own
 
@@ -148,7 +148,7 @@ def load_config(name: str, work_dir: Path, quick: bool) -> Config:
     # A name for each: MMEngine keeps visualizers by name.
     config.merge_from_dict(dict(work_dir=str(work_dir), log_level='ERROR', visualizer=dict(name=str(work_dir))))
     if quick:
-        config.merge_from_dict({'train_cfg.max_epochs': 2})
+        config.merge_from_dict({'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 2})
     if getattr(torch.cpu, 'get_capabilities', dict)().get('avx512_bf16'):
         config.merge_from_dict({'optim_wrapper.type': 'Bfloat16OptimWrapper'})
     return config
