@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument('--max-drop', type=float, help='freeze as many modules as cost at most so many points of AP')
     parser.add_argument('--checkpoint-out', type=Path, help='the .pth file to write the frozen weights to')
     parser.add_argument('--people', type=int, default=8, help='how many to check and time with (default: %(default)s)')
-    parser.add_argument('--rounds', type=int, default=10, help='of timing (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=5, help='of timing (default: %(default)s)')
     args = parser.parse_args()
 
     try:
@@ -72,14 +72,17 @@ def main() -> None:
     with whole_file(args.out) as unfinished:
         height, width = crops.shape[2:]
         inputs = pixels if args.pixels else crops
+        say('exporting, which can take minutes')
         try:
             export_onnx(model, unfinished, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
             runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
         except ModuleNotFoundError as error:
             sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
+        say(f'comparing the graph with PyTorch on {len(crops)} people')
         differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}
         functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
         functions |= {name: lambda run=run: run(inputs.numpy()) for name, run in runs.items()}
+        say('timing')
         timings = time_side_by_side(functions, dict.fromkeys(runs, 'PyTorch'), args.rounds)
         rows = [
             [name, len(crops) / median(seconds), 1 / median(ratios or [1]), *differences.get(name, ())]
@@ -91,6 +94,11 @@ def main() -> None:
         if wrong:
             sys.exit(f'not exported: keypoints of {", ".join(wrong)} are off by over {MAX_KEYPOINT_DIFFERENCE} pixels')
     print(f'{args.out}: any number of crops' if args.batch is None else f'{args.out}: {args.batch} crops')
+
+
+def say(doing: str) -> None:
+    """Tells a person who waits what is being done."""
+    print(f'{doing} ...', file=sys.stderr, flush=True)
 
 
 def freeze(model: torch.nn.Module, args: argparse.Namespace) -> torch.nn.Module:

@@ -42,17 +42,21 @@ def time_side_by_side(
         on_round (Callable): Called after each round.
         clock (Callable): Seconds; by default torch's own, which waits for a GPU.
     """
-    timers, repeats = {}, {}
+
+    def measure(name: Hashable, repeats: int) -> float:
+        begun = clock()
+        for _ in range(repeats):
+            functions[name]()
+        return (clock() - begun) / repeats
+
+    repeats = {}
     for name, function in functions.items():
         function()  # compiles, and fills caches
-        timers[name] = benchmark.Timer(
-            'function()', timer=clock, globals=dict(function=function), num_threads=torch.get_num_threads()
-        )
-        repeats[name] = max(1, math.ceil(MIN_SECONDS / timers[name].timeit(2).median))
+        repeats[name] = max(1, math.ceil(MIN_SECONDS / measure(name, 1)))
     timings = {name: Timing([], []) for name in functions}
     for order in itertools.islice(itertools.cycle([1, -1]), rounds):
         for pair in list(baselines.items())[::order]:
-            seconds = {name: timers[name].timeit(repeats[name]).median for name in pair[::order]}
+            seconds = {name: measure(name, repeats[name]) for name in pair[::order]}
             for name in pair:
                 timings[name].seconds.append(seconds[name])
             name, baseline = pair
