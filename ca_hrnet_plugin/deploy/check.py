@@ -13,13 +13,25 @@ from .simcc import decode_simcc
 
 
 class Difference(NamedTuple):
-    """The largest differences: of heatmaps, relative to their largest value, and of keypoints in pixels of the crop.
+    """What a graph says otherwise than the model.
 
-    Of a graph that decodes, the scores are compared in place of heatmaps.
+    Attributes:
+        heatmaps (float): The largest difference, relative to the largest value. Of a graph that decodes, of the scores.
+        keypoints (np.ndarray): Of each keypoint, in pixels of the crop, (N, K).
     """
 
     heatmaps: float
-    keypoints: float
+    keypoints: np.ndarray
+
+    @property
+    def typical_keypoint(self) -> float:
+        """What 95 of 100 keypoints differ by at most: where two places of a heatmap are as good, others may differ."""
+        return float(np.quantile(self.keypoints, 0.95))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is what rounding does: 0.001 of the heatmaps, and 0.01 pixels for 95 of 100 keypoints."""
+        return self.heatmaps <= 1e-3 and self.typical_keypoint <= 0.01
 
 
 def read_crops(model: nn.Module, num_crops: int) -> tuple[Tensor, Tensor]:
@@ -68,5 +80,5 @@ def check_onnx(
         found_keypoints = np.concatenate([pose.keypoints for pose in model.head.decode(torch.from_numpy(found))])
     return Difference(
         heatmaps=float(np.abs(found - expected).max() / np.abs(expected).max()),
-        keypoints=float(np.abs(found_keypoints - keypoints).max()),
+        keypoints=np.abs(found_keypoints - keypoints).max(axis=-1),
     )
