@@ -67,6 +67,8 @@ def main() -> None:
         '--gates', metavar='NETWORK', choices=NETWORKS, help='test it with other gates, and print what they say'
     )
     args = parser.parse_args()
+    if args.gates and (args.report or args.cfg_options or args.networks != list(NETWORKS)):
+        parser.error('--gates tests one network as it was trained: give no --report, --networks or --cfg-options')
     data, out = args.data.resolve(), args.out.resolve()
     if args.report:
         print(report({network: f'{network}/results.json' for network in args.networks}, out, args.folds))

@@ -186,6 +186,11 @@ def test_other_gates_of_a_fold_are_tested_and_its_own_find_what_mim_test_finds(
         found = sorted(read(path), key=lambda pose: (pose['image_id'], pose['keypoints']))
         return np.array([pose['keypoints'] for pose in found])
 
+    monkeypatch.setattr(sys, 'argv', [*arguments.split(), '--networks', 'HRNet'])
+    with pytest.raises(SystemExit):
+        run_study.main()
+    assert '--gates tests one network as it was trained' in capsys.readouterr().err
+
     own = poses(work_dir / 'gates/own.json')
     np.testing.assert_allclose(own, poses(work_dir / 'results.json'), atol=0.01)
     for gates in ('shuffled', 'profile', 'channel', 'constant'):
