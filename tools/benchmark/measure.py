@@ -43,6 +43,7 @@ def time_side_by_side(
         clock (Callable): Seconds; by default torch's own, which waits for a GPU.
     """
 
+    # torch's Timer would call each function twice more before every measurement, and most calls take long.
     def measure(name: Hashable, repeats: int) -> float:
         begun = clock()
         for _ in range(repeats):
