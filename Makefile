@@ -24,12 +24,15 @@ lint: environment
 # What attention costs, as ratios to HRNet: docs/benchmarks.md.
 bench: export PYTHONWARNINGS = ignore
 bench: export CUDA_VISIBLE_DEVICES =
+bench: export KINETO_LOG_LEVEL = 99
+bench: export TORCH_CPP_LOG_LEVEL = ERROR
 bench: environment
-	$(BIN)/python tools/benchmark_speed.py --tasks inference --batches 1 8 --modes eager fused "ONNX Runtime" OpenVINO \
+	$(BIN)/python tools/benchmark_speed.py --tasks inference --batches 1 8 --modes eager "ONNX Runtime" OpenVINO \
 		--out work_dirs/speed_inference.json
+	$(BIN)/python tools/benchmark_speed.py --tasks inference --layouts channels_last --out work_dirs/speed_channels_last.json
 	$(BIN)/python tools/benchmark_speed.py --tasks training --batches 4 --layouts contiguous channels_last --dtypes float32 bfloat16 \
 		--out work_dirs/speed_training.json
-	$(BIN)/python tools/benchmark_speed.py --parts model --data --out work_dirs/speed_model.json
+	$(BIN)/python tools/benchmark_speed.py --parts model --batches 8 --rounds 10 --data --out work_dirs/speed_model.json
 
 # What needs a GPU: its tests, and the benchmark there. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER_OF_WHEELS
 gpu: export PYTHONWARNINGS = ignore

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmark import (
-    FROZEN,
     MODES,
+    ONLY_FOR,
     VARIANTS,
     build_pose_model,
     count_kernels,
@@ -56,7 +56,7 @@ def measure(
     """Measures every variant in every mode side by side: one table."""
     functions, figures = {}, {}
     for variant, mode in itertools.product(args.variants, args.modes):
-        if task == 'training' and variant in FROZEN:
+        if ONLY_FOR.get(variant, task) != task:
             continue
         model = build_pose_model(args.config, variant).to(args.device)
         function = make_workload(

@@ -1,12 +1,12 @@
 """What coordinate attention costs: networks that differ in their attention alone, measured side by side in one run."""
 
 from .measure import count_kernels, measure_peak_memory, measure_saved_bytes, time_side_by_side
-from .variants import FROZEN, VARIANTS, build_pose_model
+from .variants import ONLY_FOR, VARIANTS, build_pose_model
 from .workloads import MODES, make_workload
 
 __all__ = [
-    'FROZEN',
     'MODES',
+    'ONLY_FOR',
     'VARIANTS',
     'build_pose_model',
     'count_kernels',

@@ -52,8 +52,9 @@ class TimmForm(nn.Module):
 
 OTHER_FORMS = {'official form': OfficialForm, 'timm form': TimmForm}
 LOW_MEMORY = 'CA-HRNet, low memory'
-FROZEN = {'frozen by profile': 'profile', 'frozen by channel': 'channel'}  # for inference
+FROZEN = {'frozen by profile': 'profile', 'frozen by channel': 'channel'}
 VARIANTS = ('HRNet', 'CA-HRNet', LOW_MEMORY, *FROZEN, *OTHER_FORMS)
+ONLY_FOR = {LOW_MEMORY: 'training'} | dict.fromkeys(FROZEN, 'inference')
 
 
 def build_pose_model(config: str, variant: str) -> nn.Module:
