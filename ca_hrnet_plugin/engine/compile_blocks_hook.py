@@ -3,6 +3,14 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.models.backbones.resnet import BasicBlock, Bottleneck
+from torch import nn
+
+
+def compile_blocks(model: nn.Module, **options) -> None:
+    """Compiles each residual block of a model in place, by options of ``torch.compile``; sizes are fixed by default."""
+    for block in model.modules():
+        if isinstance(block, (BasicBlock, Bottleneck)):
+            block.compile(**dict(dynamic=False) | options)
 
 
 class CompileBlocksHook(Hook):
@@ -18,10 +26,8 @@ class CompileBlocksHook(Hook):
     """
 
     def __init__(self, **options):
-        self.options = dict(dynamic=False) | options
+        self.options = options
 
     def before_test(self, runner: Runner) -> None:
         """Compiles blocks in place: the names in state dicts stay what they are."""
-        for block in runner.model.modules():
-            if isinstance(block, (BasicBlock, Bottleneck)):
-                block.compile(**self.options)
+        compile_blocks(runner.model, **self.options)

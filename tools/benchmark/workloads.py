@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.optim.optimizer import AmpOptimWrapper
-from mmpose.models.backbones.resnet import BasicBlock, Bottleneck
 from mmpose.testing import get_packed_inputs
 from torch import nn
 
 from ca_hrnet_plugin.deploy import export_onnx, fuse_for_inference, load_onnx
-from ca_hrnet_plugin.engine import Bfloat16OptimWrapper
+from ca_hrnet_plugin.engine import Bfloat16OptimWrapper, compile_blocks
 
 MODES = ('eager', 'compiled', 'compiled blocks', 'fused', 'fused, compiled', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
 
@@ -70,9 +69,7 @@ def make_workload(
         model = fuse_for_inference(model)
     network = model.backbone if part == 'backbone' or task == 'inference' else model
     if mode == 'compiled blocks':
-        for block in network.modules():
-            if isinstance(block, (BasicBlock, Bottleneck)):
-                block.compile(dynamic=False)
+        compile_blocks(network)
     elif mode.endswith('compiled'):
         network.compile()
     elif mode == 'CUDA graph':

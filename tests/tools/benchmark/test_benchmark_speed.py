@@ -84,6 +84,22 @@ def test_each_function_is_timed_next_to_its_own_baseline_on_a_machine_that_becom
         assert sum(timings[name].ratios) / 4 == pytest.approx(expected, rel=0.1)
 
 
+def test_a_first_call_after_another_function_s_does_not_count():
+    now, last = [0.0], [None]
+
+    def function(name, seconds):
+        def call():
+            now[0] += seconds * (1 if last[0] == name else 100)
+            last[0] = name
+
+        return call
+
+    functions = dict(stock=function('stock', 0.01), twice=function('twice', 0.02))
+    timings = time_side_by_side(functions, dict(twice='stock'), rounds=2, clock=lambda: now[0])
+    assert timings['twice'].ratios == pytest.approx([2, 2])
+    assert timings['stock'].seconds == pytest.approx([0.01, 0.01])
+
+
 def test_a_step_does_not_add_to_the_gradients_of_the_one_before():
     model = build_pose_model(NARROW, 'CA-HRNet')
     step = make_workload(model, 'training', 'backbone', 'eager', 2, (96, 128))
