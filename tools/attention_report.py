@@ -14,6 +14,7 @@ import pickle
 import sys
 from pathlib import Path
 
+from arguments import positive
 from reporting.attention import load_model
 from reporting.attention_report import MODULE_HEADERS, draw_report, module_rows, report_attention
 from reporting.protocol import read_protocol
@@ -29,8 +30,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config')
     parser.add_argument('checkpoint')
-    parser.add_argument('--people', type=int, default=1000, help='of training, to average over (default: %(default)s)')
-    parser.add_argument('--resamples', type=int, default=1000, help='of the bootstrap (default: %(default)s)')
+    parser.add_argument(
+        '--people', type=positive, default=1000, help='of training, to average over (default: %(default)s)'
+    )
+    parser.add_argument('--resamples', type=positive, default=1000, help='of the bootstrap (default: %(default)s)')
     parser.add_argument('--format', choices=('text', 'markdown'), default='text')
     parser.add_argument('--out', type=Path, help='picture to write: .png, .svg or .pdf')
     args = parser.parse_args()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from arguments import positive
 from benchmark import (
     MODES,
     ONLY_FOR,
@@ -37,6 +38,7 @@ from synthetic_crowd import make_synthetic_crowd
 from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.whole_file import whole_file
 
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 HEADERS = ['', 'mode', 'ms', 'ratio', 'middle half', 'to eager HRNet', 'peak MB', 'kept MB', 'kernels']
@@ -142,23 +144,38 @@ def main() -> None:
     parser.add_argument('--tasks', nargs='+', choices=('inference', 'training'), default=['inference', 'training'])
     parser.add_argument('--parts', nargs='+', choices=('backbone', 'model'), default=['backbone'])
     parser.add_argument('--modes', nargs='+', choices=MODES, default=['eager'], metavar='MODE', help=', '.join(MODES))
-    parser.add_argument('--batches', nargs='+', type=int, default=[1], metavar='N')
+    parser.add_argument('--batches', nargs='+', type=positive, default=[1], metavar='N')
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['float32'], help='of autocast, if not float32')
     parser.add_argument('--layouts', nargs='+', choices=('contiguous', 'channels_last'), default=['contiguous'])
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--rounds', type=int, default=15, help='(default: %(default)s)')
+    parser.add_argument('--rounds', type=positive, default=15, help='(default: %(default)s)')
     parser.add_argument('--data', action='store_true', help='times the data pipeline too, on drawn images')
     parser.add_argument('--format', choices=('plain', 'github'), default='plain')
-    parser.add_argument('--out', type=Path, help='also writes every figure here, as JSON')
+    parser.add_argument('--out', type=Path, help='also writes every figure here, as JSON, table by table')
     args = parser.parse_args()
     args.variants = list(dict.fromkeys(['HRNet', *args.variants]))
     args.modes = list(dict.fromkeys(['eager', *args.modes]))
-    codec = Config.fromfile(args.config).codec
-    args.input_size = tuple(codec['input_size'])
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('PyTorch sees no GPU: give --device cpu')
+    if args.out and args.out.is_dir():
+        parser.error(f'--out {args.out} is a folder: give the name of a file')
+    try:
+        cfg = Config.fromfile(args.config)
+        args.input_size = tuple(cfg.codec['input_size'])
+    except (OSError, AttributeError) as error:
+        sys.exit(f'nothing measured: {args.config} is not the config of a top-down network ({error})')
+    if args.data and cfg.train_dataloader.dataset.type != 'CocoDataset':
+        parser.error(f'--data draws images of COCO, and {args.config} reads others')
 
     where = f'{hardware(args.device)}, PyTorch {torch.__version__}, {datetime.date.today()}'
     print(f'{where}\n')
     rows = []
+
+    def keep() -> None:
+        if args.out:
+            with whole_file(args.out) as unfinished:
+                unfinished.write_text(json.dumps(dict(hardware=where, config=str(args.config), figures=rows), indent=1))
+
     workloads = list(itertools.product(args.tasks, args.parts, args.batches, args.dtypes, args.layouts))
     with Progress(transient=True) as progress:
         bar = progress.add_task('measuring', total=len(workloads) * args.rounds)
@@ -168,14 +185,13 @@ def main() -> None:
             except ValueError as error:
                 sys.exit(str(error))
             rows += table
+            keep()
             progress.console.print(as_table(table, args.format), markup=False, highlight=False, soft_wrap=True)
     if args.data:
         rates = images_a_second(args.config)
         print('data pipeline: ' + ', '.join(f'{rate:.0f} crops a second for {task}' for task, rate in rates.items()))
         rows.append(dict(part='data pipeline', crops_a_second=rates))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(dict(hardware=where, config=str(args.config), figures=rows), indent=1))
+        keep()
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ import argparse
 import contextlib
 import sys
 
-from named_paths import by_name, named_path
+from arguments import by_name, named_path
 from reporting.complexity import measure_complexity
 from reporting.protocol import read_protocol
 from reporting.results import read_result

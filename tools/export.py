@@ -10,12 +10,15 @@ its checkpoint too, which loads wherever HRNet's does.
 """
 
 import argparse
+import contextlib
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import torch
+from arguments import positive
 from benchmark import time_side_by_side
 from reporting.attention import load_model
 from tabulate import tabulate
@@ -40,7 +43,7 @@ def main() -> None:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
-    parser.add_argument('--batch', type=int, help='fixes the number of crops, which is free by default')
+    parser.add_argument('--batch', type=positive, help='fixes the number of crops, which is free by default')
     parser.add_argument('--pixels', action='store_true', help='the graph normalises: it takes BGR values of 0 to 255')
     parser.add_argument('--simcc', action='store_true', help='the graph decodes, into SimCC vectors as of RTMPose')
     parser.add_argument(
@@ -51,9 +54,17 @@ def main() -> None:
     )
     parser.add_argument('--max-drop', type=float, help='freeze as many modules as cost at most so many points of AP')
     parser.add_argument('--checkpoint-out', type=Path, help='the .pth file to write the frozen weights to')
-    parser.add_argument('--people', type=int, default=8, help='how many to check and time with (default: %(default)s)')
-    parser.add_argument('--rounds', type=int, default=5, help='of timing (default: %(default)s)')
+    parser.add_argument(
+        '--people', type=positive, default=8, help='how many to check and time with (default: %(default)s)'
+    )
+    parser.add_argument('--rounds', type=positive, default=5, help='of timing (default: %(default)s)')
     args = parser.parse_args()
+    if not args.freeze and (args.max_drop is not None or args.checkpoint_out):
+        parser.error('--max-drop and --checkpoint-out are for frozen gates: give --freeze too')
+    if args.freeze == 'profile' and args.max_drop is not None and args.checkpoint_out:
+        parser.error('no config holds a network whose gates are frozen in part by profile: give no --checkpoint-out')
+    if args.checkpoint_out and args.checkpoint_out.resolve() == args.out.resolve():
+        parser.error(f'--out and --checkpoint-out are both {args.out}: give two names')
 
     try:
         model = load_model(args.config, args.checkpoint)
@@ -63,36 +74,50 @@ def main() -> None:
         sys.exit(f'not exported: {error}')
     try:
         pixels, crops = read_crops(model, args.batch or args.people)
-        if args.freeze:
-            model = freeze(model, args)
+        people = training_people(model) if args.freeze else []
     except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
-        sys.exit(f'not exported: {error} (people to check with are those of test_dataloader, below CA_HRNET_DATA)')
-    with whole_file(args.out) as unfinished:
-        height, width = crops.shape[2:]
-        inputs = pixels if args.pixels else crops
-        say('exporting, which can take minutes')
-        try:
-            export_onnx(model, unfinished, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
-            runs = {name: load_onnx(unfinished, name) for name in RUNTIMES}
-        except ModuleNotFoundError as error:
-            sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
-        say(f'comparing the graph with PyTorch on {len(crops)} people')
-        differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}
-        functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
-        functions |= {name: lambda run=run: run(inputs.numpy()) for name, run in runs.items()}
-        say('timing')
-        timings = time_side_by_side(functions, dict.fromkeys(runs, 'PyTorch'), args.rounds)
-        compared = {name: (found.heatmaps, found.typical_keypoint) for name, found in differences.items()}
-        rows = [
-            [name, len(crops) / median(seconds), 1 / median(ratios or [1]), *compared.get(name, ())]
-            for name, (seconds, ratios) in timings.items()
-        ]
-        headers = ['', 'people a second', 'times as fast', 'heatmaps differ by', '95 % of keypoints by (pixels)']
-        print(tabulate(rows, headers, floatfmt=('', '.1f', '.2f', '.1e', '.4f')))
-        wrong = [name for name, found in differences.items() if not found.is_small]
-        if wrong:
-            sys.exit(f'not exported: in {", ".join(wrong)} the graph differs by more than rounding does (table above)')
+        sys.exit(
+            f'not exported: {error} (people are those of test_dataloader, and with --freeze of train_dataloader too, '
+            'below CA_HRNET_DATA)'
+        )
+    try:
+        with whole_file(args.out) as unfinished:
+            if args.freeze:
+                model = freeze(model, people, args)
+            export(model, unfinished, pixels if args.pixels else crops, crops, args)
+    except ModuleNotFoundError as error:
+        sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
+    except (ValueError, FileExistsError) as error:
+        sys.exit(f'not exported: {error}')
     print(f'{args.out}: any number of crops' if args.batch is None else f'{args.out}: {args.batch} crops')
+
+
+def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torch.Tensor, args) -> None:
+    """Writes the graph, compares what it makes of inputs with what PyTorch makes of crops, and times both.
+
+    Raises:
+        ValueError: They differ.
+    """
+    height, width = crops.shape[2:]
+    say('exporting, which can take minutes')
+    export_onnx(model, path, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
+    runs = {name: load_onnx(path, name) for name in RUNTIMES}
+    say(f'comparing the graph with PyTorch on {len(crops)} people')
+    differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}
+    functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
+    functions |= {name: lambda run=run: run(inputs.numpy()) for name, run in runs.items()}
+    say('timing')
+    timings = time_side_by_side(functions, dict.fromkeys(runs, 'PyTorch'), args.rounds)
+    compared = {name: (found.heatmaps, found.typical_keypoint) for name, found in differences.items()}
+    rows = [
+        [name, len(crops) / median(seconds), 1 / median(ratios or [1]), *compared.get(name, ())]
+        for name, (seconds, ratios) in timings.items()
+    ]
+    headers = ['', 'people a second', 'times as fast', 'heatmaps differ by', '95 % of keypoints by (pixels)']
+    print(tabulate(rows, headers, floatfmt=('', '.1f', '.2f', '.1e', '.4f')))
+    wrong = [name for name, found in differences.items() if not found.is_small]
+    if wrong:
+        raise ValueError(f'in {", ".join(wrong)} the graph differs by more than rounding does (table above)')
 
 
 def say(doing: str) -> None:
@@ -100,13 +125,13 @@ def say(doing: str) -> None:
     print(f'{doing} ...', file=sys.stderr, flush=True)
 
 
-def freeze(model: torch.nn.Module, args: argparse.Namespace) -> torch.nn.Module:
+def freeze(model: torch.nn.Module, people: Sequence[dict], args: argparse.Namespace) -> torch.nn.Module:
     """Freezes gates, says what that did to AP, and writes the weights where that is asked for."""
-    frozen = freeze_gates(model, training_people(model), args.freeze, args.max_drop)
-    ap = f'AP {100 * frozen.ap_before:.2f} before, {100 * frozen.ap_after:.2f} after'
-    print(f'{len(frozen.modules)} of {len(attention_places(model))} modules frozen by {args.freeze}: {ap}')
-    if args.checkpoint_out:
-        with whole_file(args.checkpoint_out) as unfinished:
+    with whole_file(args.checkpoint_out) if args.checkpoint_out else contextlib.nullcontext() as unfinished:
+        frozen = freeze_gates(model, people, args.freeze, args.max_drop)
+        ap = f'AP {100 * frozen.ap_before:.2f} before, {100 * frozen.ap_after:.2f} after'
+        print(f'{len(frozen.modules)} of {len(attention_places(model))} modules frozen by {args.freeze}: {ap}')
+        if unfinished:
             torch.save(dict(state_dict=frozen.model.state_dict()), unfinished)
     return frozen.model
 

@@ -10,7 +10,7 @@ import argparse
 import pickle
 import sys
 
-from named_paths import by_name, named_path
+from arguments import by_name, named_path
 from reporting.attention import draw_attention, load_model, record_gates
 from reporting.gallery import draw_gallery
 from reporting.protocol import read_protocol

@@ -9,7 +9,7 @@ same iterations, the later one has them.
 import argparse
 import sys
 
-from named_paths import by_name, named_path
+from arguments import by_name, named_path
 from reporting.style import save_figure
 from reporting.training_curve import plot_training_curve
 

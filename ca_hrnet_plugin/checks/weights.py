@@ -34,7 +34,7 @@ def check_weights(cfg: Config, parts: Iterable[str], report: Report) -> None:
         file, trouble = _located(path)
         fits_in_part = False
         if file and is_whole:
-            trouble, fits_in_part = _misfit(cfg, file)
+            trouble, fits_in_part = misfit(cfg, file)
         elif file:
             trouble = _unreadable(file)
         if fits_in_part and 'train' in parts:  # as in fine-tuning for other keypoints
@@ -84,8 +84,13 @@ def _unreadable(file: str) -> str | None:
     return None
 
 
-def _misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
-    """Says what keeps a checkpoint from the network as a whole, None where nothing does, and whether a part fits."""
+def misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
+    """Says what keeps a checkpoint from a network as a whole, None where nothing does, and whether a part fits.
+
+    Args:
+        cfg (Config): A whole config, whose default scope is the current one.
+        file (str): The checkpoint.
+    """
     try:
         model = MODELS.build(copy.deepcopy(cfg.model))
     except Exception as error:  # of whoever wrote the network
@@ -99,9 +104,11 @@ def _misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
             return f'cannot be used ({in_one_line(error)})', False
         # Of shapes torch tells in words alone.
         shapes = [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
+        # Norms count their batches from 0 where a checkpoint does not say.
         missing = [key for key in seen[0].missing_keys if not key.endswith('num_batches_tracked')]
+        asked = [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
         kinds = {'missing': missing, 'unexpected': seen[0].unexpected_keys, 'of another shape': shapes}
         told = [f'{len(keys)} {kind}, first {keys[0]}' for kind, keys in kinds.items() if keys]
-        num_fitting = len(model.state_dict()) - len(seen[0].missing_keys) - len(shapes)
-        return f'does not fit the network ({"; ".join(told) or in_one_line(error)})', num_fitting > 0
+        trouble = f'does not fit the network ({"; ".join(told) or in_one_line(error)})'
+        return trouble, len(asked) > len(missing) + len(shapes)
     return None, False

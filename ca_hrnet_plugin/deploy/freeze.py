@@ -68,6 +68,7 @@ def freeze_gates(
         ValueError: There is no CoordAttention, no such form, nobody in the data, no AP in the config's test, or no
             affine norm to fold a factor into.
     """
+    _check_form(form)
     if not len(data):
         raise ValueError('there is nobody in the data to take the mean gates over')
     statistics = gate_statistics(model, data)
@@ -96,8 +97,7 @@ def freeze_gates(
 
 def with_frozen_gates(model: nn.Module, statistics: dict[str, GateStatistics], form: str) -> nn.Module:
     """A copy of a model in which the named modules have constant gates; see :func:`freeze_gates`."""
-    if form not in FORMS:
-        raise ValueError(f'form={form!r} of frozen gates: give one of {", ".join(FORMS)}')
+    _check_form(form)
     model = copy.deepcopy(model)
     places = attention_places(model)
     for name, found in statistics.items():
@@ -117,6 +117,11 @@ def with_frozen_gates(model: nn.Module, statistics: dict[str, GateStatistics], f
             norm.bias.mul_(factor)
         del block.ca[place]
     return model
+
+
+def _check_form(form: str) -> None:
+    if form not in FORMS:
+        raise ValueError(f'form={form!r} of frozen gates: give one of {", ".join(FORMS)}')
 
 
 def attention_places(model: nn.Module) -> dict[str, tuple[CBasicBlock, str]]:
@@ -202,7 +207,7 @@ def average_precision(model: nn.Module) -> float:
     for name, value in figures.items():
         if name.endswith('/AP'):
             return value
-    raise ValueError(f'the test of this config gives {", ".join(figures)} and no AP: give evaluate')
+    raise ValueError(f'the test of this config gives {", ".join(figures)} and no AP: give a test_evaluator that does')
 
 
 def batches(data: Sequence[dict], size: int = 32) -> Iterator[dict]:

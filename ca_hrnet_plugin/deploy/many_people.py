@@ -25,16 +25,24 @@ def predict_people(
 
     Yields:
         PoseDataSample: Of each person in turn, with ``pred_instances`` as of ``inference_topdown``.
+
+    Raises:
+        ValueError: A box has other than four numbers, or no area, or the batch size is not positive.
     """
+    if batch_size < 1:
+        raise ValueError(f'batch_size={batch_size} of predict_people: give 1 or more')
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
-    people = iter(people)
+    people = enumerate(people)
     while batch := list(islice(people, batch_size)):
         with DefaultScope.overwrite_default_scope(model.cfg.get('default_scope', 'mmpose')), torch.no_grad():
-            crops = [pipeline({**_person(image, box), **model.dataset_meta}) for image, box in batch]
+            crops = [pipeline({**_person(number, *person), **model.dataset_meta}) for number, person in batch]
             samples = model.test_step(pseudo_collate(crops))
         yield from samples
 
 
-def _person(image: np.ndarray | str | Path, box: Sequence[float]) -> dict:
+def _person(number: int, image: np.ndarray | str | Path, box: Sequence[float]) -> dict:
+    box = np.asarray(box, np.float32)
+    if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
+        raise ValueError(f'box {box.tolist()} of person {number} (from 0): give [left, top, right, bottom], in pixels')
     source = dict(img=image) if isinstance(image, np.ndarray) else dict(img_path=str(image))
-    return source | dict(bbox=np.array([box], np.float32), bbox_score=np.ones(1, np.float32))
+    return source | dict(bbox=box[None], bbox_score=np.ones(1, np.float32))

@@ -1,11 +1,13 @@
 """A top-down heatmap network as an ONNX graph, and the runtimes that run it on the CPU."""
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from mmpose.codecs import MegviiHeatmap, MSRAHeatmap, UDPHeatmap
 from torch import Tensor, nn
 
 from ..compat import onnx_export_options
@@ -15,6 +17,7 @@ from .fuse import fuse_for_inference
 from .simcc import SimCC
 
 INPUT = 'crops'
+HEATMAP_CODECS = (MSRAHeatmap, UDPHeatmap, MegviiHeatmap)
 
 
 class _AttentionGraph(nn.Module):
@@ -85,7 +88,7 @@ def export_onnx(
     (N, K, height / 4, width / 4), which ``model.head.decode`` turns into keypoints in pixels of the crop.
 
     Args:
-        model (nn.Module): A model of MMPose with a backbone and a heatmap head, on the CPU; it is left as it is.
+        model (nn.Module): A model of MMPose with a backbone and a heatmap head; it is left as it is.
         path (str | Path): The file to write, whole or not at all.
         input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
         batch_size (int, optional): Fixed number of crops; any number by default.
@@ -97,11 +100,20 @@ def export_onnx(
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
-        ValueError: There is no such runtime, or the codec is not one that SimCC vectors can hold.
+        ValueError: There is no such runtime or batch size, the network has no heatmaps, or the codec is not one that
+            SimCC vectors can hold.
     """
-    if runtime not in RUNTIMES:
-        raise ValueError(f'runtime={runtime!r} of export_onnx: give one of {", ".join(RUNTIMES)}')
+    _loader_of(runtime)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f'batch_size={batch_size} of export_onnx: give 1 or more, or None for any')
+    codec = getattr(getattr(model, 'head', None), 'decoder', None)
+    if not isinstance(codec, HEATMAP_CODECS):
+        raise ValueError(
+            f'{type(model).__name__} with the codec {type(codec).__name__}: give a whole pose model whose codec is one '
+            f'of {", ".join(kind.__name__ for kind in HEATMAP_CODECS)}'
+        )
     width, height = input_size
+    model = copy.deepcopy(model).to('cpu', torch.float32)  # before norms are folded, so that nothing is rounded
     network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
@@ -166,6 +178,12 @@ def _alone(outputs: Sequence[np.ndarray]) -> Outputs:
 RUNTIMES = {'ONNX Runtime': _onnxruntime, 'OpenVINO': _openvino}
 
 
+def _loader_of(runtime: str) -> Callable:
+    if runtime not in RUNTIMES:
+        raise ValueError(f'runtime={runtime!r}: give one of {", ".join(RUNTIMES)}')
+    return RUNTIMES[runtime]
+
+
 def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) -> Callable[[np.ndarray], Outputs]:
     """Loads a graph of :func:`export_onnx` into a runtime on the CPU.
 
@@ -179,5 +197,6 @@ def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) ->
 
     Raises:
         ModuleNotFoundError: The runtime is not installed.
+        ValueError: There is no such runtime.
     """
-    return RUNTIMES[runtime](Path(path), num_threads or torch.get_num_threads())
+    return _loader_of(runtime)(Path(path), num_threads or torch.get_num_threads())

@@ -81,6 +81,12 @@ def test_what_does_not_fit_is_counted_and_the_first_named(config, tmp_path):
         assert told in line
 
 
+def test_training_cannot_start_from_a_checkpoint_of_which_nothing_fits(config, tmp_path):
+    config.load_from = str(tmp_path / 'weights.pth')
+    torch.save({'conv1.weight': torch.zeros(64, 3, 7, 7)}, config.load_from)
+    assert 'does not fit the network' in check(config, 'train').troubles[0]
+
+
 @pytest.mark.parametrize('content', ['a list', 'no names', 'no weights', 'text', 'half', 'code', 'nothing'])
 def test_a_checkpoint_that_holds_no_weights_is_told(config, tmp_path, content):
     path = tmp_path / 'weights.pth'

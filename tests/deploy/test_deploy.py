@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from mmpose.apis import inference_topdown, init_model
-from mmpose.codecs import MSRAHeatmap
+from mmpose.codecs import MSRAHeatmap, SimCCLabel, UDPHeatmap
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from mmpose.models.heads import HeatmapHead
 from torch import nn
@@ -37,6 +37,9 @@ def test_a_fused_model_has_the_same_heatmaps_and_no_norms(model, compile):
     fused = fuse_for_inference(model, compile=compile)
 
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    assert not any(parameter.requires_grad for parameter in fused.parameters())
+    assert fused.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert (fused.backbone._compiled_call_impl is not None) == compile
     assert relative_difference(heatmaps(fused, crops(3)), heatmaps(model, crops(3))) < 1e-4
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
@@ -85,11 +88,34 @@ def test_a_graph_decodes_peaks_anywhere_as_mmpose_does(model, tmp_path):
             assert difference.heatmaps < 1e-5
 
 
-def test_a_graph_decodes_the_plain_codec_alone(tmp_path):
-    model = init_model(config_path('demo/ca_hrnet_w16_128x96'), device='cpu')  # which has DARK
-    with pytest.raises(ValueError, match=r'unbiased=False.*export heatmaps of this MSRAHeatmap'):
+@pytest.mark.parametrize(
+    'codec',
+    [
+        MSRAHeatmap(input_size=(96, 128), heatmap_size=(24, 32), sigma=2, unbiased=True),
+        MSRAHeatmap(input_size=(96, 128), heatmap_size=(48, 64), sigma=2),
+        UDPHeatmap(input_size=(96, 128), heatmap_size=(24, 32), sigma=2),
+    ],
+)
+def test_a_graph_decodes_the_plain_codec_alone(model, tmp_path, codec):
+    model = copy.deepcopy(model)
+    model.head.decoder = codec
+    with pytest.raises(ValueError, match=rf'unbiased=False.*export heatmaps of this {type(codec).__name__}'):
         export_onnx(model, tmp_path / 'model.onnx', (96, 128), simcc=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_joint_that_is_nowhere_is_nowhere_in_a_graph_that_decodes(model, tmp_path):
+    model = copy.deepcopy(model)
+    model.head.final_layer.weight.data[:3] = 0
+    model.head.final_layer.bias.data[:] = torch.tensor([-0.005] * 3 + [1] * 14)
+    export_onnx(model, tmp_path / 'model.onnx', (96, 128), simcc=True)
+    run = load_onnx(tmp_path / 'model.onnx', 'ONNX Runtime')
+    assert check_onnx(model, run, crops(2)).is_small
+    x, y = run(crops(2).numpy())
+    assert (x.shape, y.shape) == ((2, 17, 2 * 96), (2, 17, 2 * 128))
+    assert x[:, :3].max() <= 0 < x[:, 3:].max(2).min()
+    names = [one.name for one in onnx.load(tmp_path / 'model.onnx').graph.output]
+    assert names == ['simcc_x', 'simcc_y']
 
 
 # In TensorRT's parser, OpenVINO, OpenCV and CoreML alike.
@@ -120,6 +146,28 @@ def test_a_graph_is_of_operators_that_every_runtime_has(model, tmp_path, options
     assert [(one.domain, one.version <= 18) for one in graph.opset_import] == [('', True)]
 
 
+def test_a_network_without_heatmaps_and_a_graph_without_crops_are_refused(model, tmp_path):
+    rtmpose = copy.deepcopy(model)
+    rtmpose.head = nn.Identity()
+    rtmpose.head.decoder = SimCCLabel(input_size=(96, 128))
+    for network, options, named in (
+        (rtmpose, {}, 'codec SimCCLabel'),
+        (model.backbone, {}, 'a whole pose model'),
+        (model, dict(batch_size=0), 'batch_size=0'),
+    ):
+        with pytest.raises(ValueError, match=named):
+            export_onnx(network, tmp_path / 'model.onnx', (96, 128), **options)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"'openvino'.*OpenVINO"):
+        load_onnx(tmp_path / 'model.onnx', 'openvino')
+
+
+def test_a_graph_of_half_precision_weights_is_in_single_precision(model, tmp_path):
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    export_onnx(half, tmp_path / 'model.onnx', (96, 128))
+    assert check_onnx(half.float(), load_onnx(tmp_path / 'model.onnx', 'ONNX Runtime'), crops(2)).heatmaps < 1e-4
+
+
 def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
     torch.manual_seed(0)
     model = init_model(config_path('demo/ca_hrnet_w16_128x96'), device='cpu')
@@ -128,7 +176,15 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
     cv2.imwrite(str(tmp_path / 'image.png'), images[0])
     people = [(images[index % 3], [10 * index, 5, 10 * index + 60, 120]) for index in range(7)]
     people[0] = (tmp_path / 'image.png', people[0][1])
-    found = list(predict_people(model, iter(people), batch_size=3))
+    batches, taken, step = [], [], model.test_step
+
+    def test_step(batch):
+        batches.append((len(batch['inputs']), len(taken), torch.is_grad_enabled()))
+        return step(batch)
+
+    model.test_step = test_step
+    found = list(predict_people(model, (taken.append(person) or person for person in people), batch_size=3))
+    assert batches == [(3, 3, False), (3, 6, False), (1, 7, False)]
     assert len(found) == len(people)
     for sample, (image, box) in zip(found, people, strict=True):
         (alone,) = inference_topdown(model, image if isinstance(image, np.ndarray) else str(image), [box])
@@ -137,6 +193,15 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
         assert np.median(np.abs(sample.pred_instances.keypoints - expected.keypoints)) < 0.01
         np.testing.assert_allclose(sample.pred_instances.keypoint_scores, expected.keypoint_scores, atol=1e-5)
     assert list(predict_people(model, [])) == []
+    with pytest.raises(ValueError, match='batch_size=0'):
+        list(predict_people(model, people, batch_size=0))
+
+
+@pytest.mark.parametrize('box', [[10, 5, 60], [10, 5, 60, 120, 0.9], [10, 5, 10, 120], [60, 5, 10, 120], [np.nan] * 4])
+def test_a_box_that_is_none_is_named(model, box):
+    image = np.zeros((150, 200, 3), np.uint8)
+    with pytest.raises(ValueError, match=r'^box .* of person 1 .*give \[left, top, right, bottom\]'):
+        list(predict_people(model, [(image, [10, 5, 60, 120]), (image, box)]))
 
 
 def test_a_graph_of_fixed_size_takes_that_size_alone(model, tmp_path):

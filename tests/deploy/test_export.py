@@ -1,13 +1,17 @@
 import re
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from benchmark.measure import Timing
 from mmpose.apis import init_model
 from synthetic_crowd import make_synthetic_crowd
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.deploy import RUNTIMES, export_onnx
+from ca_hrnet_plugin.deploy.check import Difference
 
 DEMO = config_path('demo/ca_hrnet_w16_128x96')
 
@@ -36,14 +40,59 @@ def test_the_command_writes_a_checked_graph_of_more_crops_than_there_are_people(
     assert code == 0
     assert re.search(r'OpenVINO +\S+ +\S+ +\S+ +0\.00', out)
     crops = np.zeros((40, 3, 128, 96), np.float32)
-    (heatmaps,) = onnxruntime.InferenceSession(target).run(None, dict(crops=crops))
+    (heatmaps,) = onnxruntime.InferenceSession(target).run(['heatmaps'], dict(crops=crops))
     assert heatmaps.shape == (40, 17, 32, 24)
+
+
+def test_the_command_writes_a_graph_for_rtmlib_of_a_fixed_size(tool, config, checkpoint, tmp_path):
+    options = '--pixels', '--simcc', '--batch', 2, '--runtime', 'OpenVINO', '--rounds', 1
+    code, out, _ = tool('export', config, checkpoint, '--out', tmp_path / 'model.onnx', *options)
+    assert code == 0 and out.endswith('model.onnx: 2 crops\n')
+    session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
+    assert [one.shape for one in session.get_inputs()] == [[2, 3, 128, 96]]
+    assert [one.name for one in session.get_outputs()] == ['simcc_x', 'simcc_y']
+    assert session.get_modelmeta().custom_metadata_map['input'] == 'BGR pixels'
+    model = init_model(str(config), str(checkpoint), device='cpu')
+    for runtime in RUNTIMES:
+        export_onnx(model, tmp_path / f'{runtime}.onnx', (96, 128), 2, runtime)
+    names = 'model', 'OpenVINO', 'ONNX Runtime'
+    found, expected, other = (count_resizes(tmp_path / f'{name}.onnx') for name in names)
+    assert found == expected < other
+
+
+def count_resizes(path):
+    return sum(node.op_type == 'Resize' for node in onnx.load(path).graph.node)
+
+
+def test_each_runtime_is_timed_and_a_graph_that_differs_is_not_kept(tool, config, checkpoint, tmp_path, monkeypatch):
+    target, called, difference = tmp_path / 'model.onnx', [], [Difference(0.0, np.zeros((8, 17)))]
+
+    def timings(functions, baselines, rounds):
+        for name, function in functions.items():
+            function()
+            assert name == 'PyTorch' or called.pop() == name
+        return {'PyTorch': Timing([2.0], []), 'ONNX Runtime': Timing([1.0], [0.5]), 'OpenVINO': Timing([0.5], [0.25])}
+
+    monkeypatch.setattr('export.load_onnx', lambda path, name: lambda crops: called.append(name))
+    monkeypatch.setattr('export.check_onnx', lambda *args: difference[0])
+    monkeypatch.setattr('export.time_side_by_side', timings)
+    code, out, _ = tool('export', config, checkpoint, '--out', target)
+    assert code == 0 and target.exists()
+    for row in ('PyTorch 4.0 1.00', 'ONNX Runtime 8.0 2.00', 'OpenVINO 16.0 4.00'):
+        assert row in re.sub(' +', ' ', out)
+    target.unlink()
+    difference[0] = Difference(0.01, np.zeros((8, 17)))
+    code, *_ = tool('export', config, checkpoint, '--out', target)
+    assert code.startswith('not exported: in ONNX Runtime, OpenVINO the graph differs')
+    assert not target.exists()
 
 
 def test_what_is_missing_is_said_in_one_line_and_nothing_is_written(tool, config, checkpoint, tmp_path, monkeypatch):
     (tmp_path / 'text.pth').write_text('not a checkpoint')
+    torch.save({'conv1.weight': torch.zeros(64, 3, 7, 7)}, tmp_path / 'foreign.pth')
     for arguments, named in (
         ((config, tmp_path / 'nowhere.pth'), 'nowhere.pth'),
+        ((config, tmp_path / 'foreign.pth'), 'foreign.pth does not fit the network'),
         ((config, tmp_path / 'text.pth'), ''),
         ((tmp_path / 'nowhere.py', checkpoint), 'nowhere.py'),
     ):
@@ -52,7 +101,26 @@ def test_what_is_missing_is_said_in_one_line_and_nothing_is_written(tool, config
         assert named in code
     code, *_ = tool('export', DEMO, checkpoint, '--simcc', '--out', tmp_path / 'model.onnx')  # the demo has DARK
     assert code.startswith('not exported: SimCC vectors hold what MSRAHeatmap with unbiased=False decodes')
+    code, *_ = tool('export', config, checkpoint, '--freeze', 'channel', '--out', tmp_path)
+    assert code == f'not exported: {tmp_path} is no file: give another name to write to'
     monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path / 'elsewhere'))
     code, *_ = tool('export', config, checkpoint, '--out', tmp_path / 'model.onnx')
     assert re.match('not exported: .*elsewhere', code)
     assert not (tmp_path / 'model.onnx').exists()
+
+
+@pytest.mark.parametrize(
+    'arguments, said',
+    [
+        (['--batch', 0], '0 is too few'),
+        (['--people', -3], '-3 is too few'),
+        (['--checkpoint-out', 'frozen.pth'], 'give --freeze too'),
+        (['--max-drop', 1], 'give --freeze too'),
+        (['--freeze', 'channel', '--checkpoint-out', 'folder/../model.onnx'], 'give two names'),
+        (['--freeze', 'profile', '--max-drop', 1, '--checkpoint-out', 'frozen.pth'], 'no config holds'),
+    ],
+)
+def test_options_that_lead_nowhere_are_refused(tool, config, arguments, said):
+    code, _, err = tool('export', config, 'weights.pth', '--out', 'model.onnx', *arguments)
+    assert code == 2
+    assert said in err

@@ -1,7 +1,14 @@
+import copy
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.registry import MODELS
 from reporting.attention_report import recorded_gates, replaced_gates
@@ -10,8 +17,8 @@ from torch import nn
 from trained import look_trained
 
 from ca_hrnet_plugin import CoordAttention, config_path
-from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_onnx
-from ca_hrnet_plugin.deploy.freeze import with_frozen_gates
+from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_onnx, training_people
+from ca_hrnet_plugin.deploy.freeze import average_precision, with_frozen_gates
 
 CONFIG = 'study/ca_hrnet_w16_128x96'
 INPUT = torch.randn(4, 3, 128, 96, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -59,15 +66,25 @@ def test_gates_frozen_for_one_person_are_that_person_s_to_the_last_digits(model)
 
 
 def test_the_fold_into_the_norm_is_the_product_with_the_mean_gate_of_each_channel(model):
+    crops = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)  # two batches
     with recorded_gates(model) as gates:
-        heatmaps(model)
+        heatmaps(model, crops)
     means = {
         name: ((rows.mean(0, keepdim=True)).mean(2, keepdim=True), columns.mean(0, keepdim=True).mean(3, keepdim=True))
         for name, (rows, columns) in gates.items()
     }
     with replaced_gates(model, means):
-        expected = heatmaps(model)
-    torch.testing.assert_close(heatmaps(frozen(model, 'channel')), expected, rtol=1e-10, atol=1e-14)
+        expected = heatmaps(model, crops)
+    found = freeze_gates(model, people(crops), 'channel', evaluate=lambda _: 0.5).model
+    torch.testing.assert_close(heatmaps(found, crops), expected, rtol=1e-10, atol=1e-14)
+
+
+def test_a_model_in_training_is_frozen_as_it_infers_and_left_as_it_was(model):
+    expected = heatmaps(frozen(model, 'profile'))
+    before = copy.deepcopy(model.train().state_dict())
+    torch.testing.assert_close(heatmaps(frozen(model, 'profile').eval()), expected, rtol=0, atol=0)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert all(module.training and not module._forward_pre_hooks for module in model.modules())
 
 
 def test_frozen_by_channel_it_is_a_checkpoint_of_stock_hrnet_and_by_profile_one_of_a_config(model):
@@ -111,16 +128,53 @@ def test_what_cannot_be_frozen_is_told(model):
         with_frozen_gates(model, {}, 'rows')
 
 
+def test_gates_are_averaged_over_some_training_people_and_judged_on_the_test(tmp_path, monkeypatch):
+    make_synthetic_crowd(tmp_path / 'coco', num_train=6, num_val=3, progress=False)
+    monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path))
+    cfg = Config.fromfile(config_path(CONFIG))
+    init_default_scope(cfg.default_scope)
+
+    def annotator(moves):
+        """A network that knows each joint, and of a share of the people has them elsewhere."""
+
+        def test_step(batch):
+            for sample in batch['data_samples']:
+                keypoints = sample.gt_instances.keypoints + (1000 if next(moves) else 0)
+                sample.pred_instances = InstanceData(keypoints=keypoints, keypoint_scores=np.ones(keypoints.shape[:2]))
+            return batch['data_samples']
+
+        return SimpleNamespace(cfg=cfg, test_step=test_step)
+
+    assert average_precision(annotator(itertools.repeat(False))) == 1
+    assert 0 < average_precision(annotator(itertools.cycle([True, False]))) < 1
+
+    data = training_people(annotator(()), limit=4)
+    assert len(data) == 4
+    assert all('train2017' in one['data_samples'].img_path for one in data)
+
+
 def test_the_tools_freeze_and_report_on_a_config_s_own_data(tool, tmp_path, monkeypatch):
     make_synthetic_crowd(tmp_path / 'coco', num_train=3, num_val=3, progress=False)
     monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path))
     config, weights = config_path(CONFIG), tmp_path / 'weights.pth'
     torch.save(init_model(config, device='cpu').state_dict(), weights)
 
+    def ap(network):
+        num_attention = sum(isinstance(module, CoordAttention) for module in network.modules())
+        return 0.4 + 0.01 * num_attention
+
     out = '--out', tmp_path / 'hrnet.onnx', '--checkpoint-out', tmp_path / 'hrnet.pth'
-    code, said, _ = tool('export', config, weights, *out, '--freeze', 'channel', '--rounds', 1, '--people', 2)
-    assert code == 0 and '18 of 18 modules frozen by channel: AP 0.00 before, 0.00 after' in said
-    assert init_model(config_path('study/hrnet_w16_128x96'), str(tmp_path / 'hrnet.pth'), device='cpu')
+    options = '--freeze', 'channel', '--rounds', 1, '--people', 2
+    with monkeypatch.context() as patch:
+        patch.setattr('ca_hrnet_plugin.deploy.freeze.average_precision', ap)
+        code, said, _ = tool('export', config, weights, *out, *options)
+        assert code == 0 and '18 of 18 modules frozen by channel: AP 58.00 before, 40.00 after' in said
+        code, said, _ = tool('export', config, weights, '--out', tmp_path / 'some.onnx', *options, '--max-drop', 5.5)
+        assert code == 0 and '5 of 18 modules frozen by channel: AP 58.00 before, 53.00 after' in said
+    stock = build('study/hrnet_w16_128x96')
+    stock.load_state_dict(torch.load(tmp_path / 'hrnet.pth')['state_dict'], strict=True)
+    gates = [node for node in onnx.load(tmp_path / 'hrnet.onnx').graph.node if node.op_type == 'Sigmoid']
+    assert not gates
 
     picture = tmp_path / 'report.png'
     code, said, _ = tool('attention_report', config, weights, '--people', 5, '--resamples', 10, '--out', picture)

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmpose.models.backbones.resnet import BasicBlock, Bottleneck
 from mmpose.registry import HOOKS, MODELS
 
-from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin import CBasicBlock, config_path
 
 
 @pytest.mark.parametrize('name', ['hrnet_w16_128x96', 'ca_hrnet_w16_128x96'])
@@ -26,4 +27,7 @@ def test_blocks_are_compiled_and_outputs_stay(name):
         x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
         torch.testing.assert_close(twin(x), plain(x))
     assert graphs, 'nothing was compiled'
+    blocks = [block for block in twin.modules() if isinstance(block, (BasicBlock, Bottleneck))]
+    assert {type(block) for block in blocks} >= {Bottleneck, CBasicBlock if name.startswith('ca') else BasicBlock}
+    assert all(block._compiled_call_impl for block in blocks)
     assert twin.state_dict().keys() == plain.state_dict().keys()

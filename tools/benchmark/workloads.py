@@ -62,6 +62,8 @@ def make_workload(
         raise ValueError(f'{mode} is for CUDA, and the device is {device.type}')
     if (task, part, dtype) == ('inference', 'model', torch.bfloat16):
         raise ValueError('MMPose decodes through NumPy, which has no bfloat16: give --parts backbone')
+    if (task, part, dtype, device.type) == ('training', 'model', torch.float16, 'cpu'):
+        raise ValueError('MMEngine trains in float16 on a GPU alone: give --parts backbone, or --dtypes bfloat16')
     if channels_last:
         model, crops = model.to(memory_format=torch.channels_last), crops.to(memory_format=torch.channels_last)
     model.train(task == 'training')
@@ -91,7 +93,11 @@ def make_workload(
         return step
 
     data = get_packed_inputs(
-        batch_size, input_size=input_size, img_shape=(height, width), heatmap_size=(width // 4, height // 4)
+        batch_size,
+        num_keypoints=model.head.out_channels,
+        input_size=input_size,
+        img_shape=(height, width),
+        heatmap_size=(width // 4, height // 4),
     )
     if task == 'inference':
         return torch.no_grad()(autocast(lambda: model.test_step(copy.deepcopy(data))))

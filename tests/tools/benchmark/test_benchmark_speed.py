@@ -2,7 +2,14 @@ import json
 
 import pytest
 import torch
-from benchmark import VARIANTS, build_pose_model, make_workload, measure_peak_memory, time_side_by_side
+from benchmark import (
+    VARIANTS,
+    build_pose_model,
+    count_kernels,
+    make_workload,
+    measure_peak_memory,
+    time_side_by_side,
+)
 from mmpose.models.backbones.hrnet import HRNet
 
 from ca_hrnet_plugin import config_path
@@ -35,12 +42,27 @@ def test_the_command_prints_each_figure_and_writes_it(tool, tmp_path):
         (('--modes', 'fused', '--tasks', 'training'), 'fused is for inference'),
         (('--dtypes', 'bfloat16', '--parts', 'model'), 'NumPy, which has no bfloat16'),
         (('--modes', 'OpenVINO', '--parts', 'model'), 'OpenVINO is for inference of the backbone'),
+        (('--dtypes', 'float16', '--parts', 'model', '--tasks', 'training'), 'on a GPU alone'),
+        (('--config', 'nowhere.py'), 'nowhere.py'),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(tool, arguments, named):
     code, *_ = tool('benchmark_speed', '--config', NARROW, '--device', 'cpu', '--rounds', 1, *arguments)
     assert named in code
     assert '\n' not in code
+
+
+def test_what_was_measured_before_an_error_is_kept(tool, tmp_path):
+    arguments = ('--config', NARROW, '--device', 'cpu', '--rounds', 1, '--variants', 'HRNet')
+    code, *_ = tool('benchmark_speed', *arguments, '--modes', 'fused', '--out', tmp_path / 'figures.json')
+    assert code == 'fused is for inference'
+    assert {row['task'] for row in json.loads((tmp_path / 'figures.json').read_text())['figures']} == {'inference'}
+
+
+@pytest.mark.parametrize('task', ['training', 'inference'])
+def test_a_whole_model_of_other_keypoints_is_measured(task):
+    model = build_pose_model(config_path('ca_hrnet_w32_mpii_256x256'), 'HRNet')
+    make_workload(model, task, 'model', 'eager', 1, (64, 64))()
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -62,6 +84,10 @@ def test_peak_memory_is_of_what_is_held_at_once():
     assert measure_peak_memory(two_then_one) == 2 * 4_000_000
     x = torch.ones(1000, 1000)
     assert measure_peak_memory(lambda: x.logsumexp(1)) >= 4_000_000, 'it holds the exponentials meanwhile'
+
+
+def test_views_are_no_kernels():
+    assert count_kernels(lambda: torch.ones(4).view(2, 2).t() + 1) == 2
 
 
 def test_each_function_is_timed_next_to_its_own_baseline_on_a_machine_that_becomes_slower():

@@ -1,6 +1,14 @@
-"""Arguments of the form NAME=PATH."""
+"""Kinds of arguments that several commands take."""
 
 import argparse
+
+
+def positive(argument: str) -> int:
+    """Reads a count of one or more, for use as an argument's type."""
+    number = int(argument)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{number} is too few: give 1 or more')
+    return number
 
 
 def named_path(argument: str) -> tuple[str, str]:
