@@ -1,6 +1,6 @@
 # make demo, make test: set up what is missing, then run. Nothing needs to be installed before but Python and a compiler.
 # PYTHON: 3.10 to 3.13. VENV: where the environment goes. TORCH: another build of PyTorch, as pip arguments, such as
-#   make test TORCH="torch==2.14.0 torchvision==0.29.0 --index-url URL"
+#   make test TORCH="torch==2.14.1 torchvision==0.29.1 --index-url URL"
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?=
@@ -45,7 +45,7 @@ gpu: environment
 			--dtypes float32 float16 bfloat16 --rounds 10 --out work_dirs/speed_gpu_training.json; \
 	else echo 'no GPU that PyTorch can use: nothing was measured'; fi
 
-# The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.13 and disk.
+# The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.11, python3.13 and disk.
 matrix:
 	$(PYTHON) requirements/matrix.py
 
