@@ -135,7 +135,7 @@ def draw_attention(recorded: Sequence[Gates]) -> Figure:
         recorded (Sequence[Gates]): What :func:`record_gates` gives.
     """
     crop_width = 1.35  # inches, as are all lengths here
-    profile, gap, title = 0.5, 0.08, 0.3
+    profile, gap, title = 0.6, 0.08, 0.3
     crop_heights = [crop_width * gates.crop.shape[0] / gates.crop.shape[1] for gates in recorded]
     row_heights = [title + profile + gap + crop_height + 0.4 for crop_height in crop_heights]
     margin = 0.4
