@@ -85,7 +85,7 @@ def row_of(name: str) -> tuple[bool, list[str]]:
         make(python, venv)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f'{name}: {error}', file=sys.stderr)
-        return False, [name, 'not made', *[''] * 6]
+        return False, [name, 'not made']
     set_up = minutes_since(start)
     versions = subprocess.run([venv / 'bin/python', '-c', VERSIONS], capture_output=True, text=True, check=True).stdout
     start = time.monotonic()

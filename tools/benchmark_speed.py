@@ -185,8 +185,8 @@ def main() -> None:
             except ValueError as error:
                 sys.exit(str(error))
             rows += table
-            keep()
             progress.console.print(as_table(table, args.format), markup=False, highlight=False, soft_wrap=True)
+            keep()
     if args.data:
         rates = images_a_second(args.config)
         print('data pipeline: ' + ', '.join(f'{rate:.0f} crops a second for {task}' for task, rate in rates.items()))

@@ -103,7 +103,7 @@ def export_onnx(
         ValueError: There is no such runtime or batch size, the network has no heatmaps, or the codec is not one that
             SimCC vectors can hold.
     """
-    _loader_of(runtime)
+    _check_runtime(runtime)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of export_onnx: give 1 or more, or None for any')
     codec = getattr(getattr(model, 'head', None), 'decoder', None)
@@ -178,10 +178,9 @@ def _alone(outputs: Sequence[np.ndarray]) -> Outputs:
 RUNTIMES = {'ONNX Runtime': _onnxruntime, 'OpenVINO': _openvino}
 
 
-def _loader_of(runtime: str) -> Callable:
+def _check_runtime(runtime: str) -> None:
     if runtime not in RUNTIMES:
         raise ValueError(f'runtime={runtime!r}: give one of {", ".join(RUNTIMES)}')
-    return RUNTIMES[runtime]
 
 
 def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) -> Callable[[np.ndarray], Outputs]:
@@ -199,4 +198,5 @@ def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) ->
         ModuleNotFoundError: The runtime is not installed.
         ValueError: There is no such runtime.
     """
-    return _loader_of(runtime)(Path(path), num_threads or torch.get_num_threads())
+    _check_runtime(runtime)
+    return RUNTIMES[runtime](Path(path), num_threads or torch.get_num_threads())

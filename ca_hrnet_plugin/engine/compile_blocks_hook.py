@@ -17,9 +17,9 @@ class CompileBlocksHook(Hook):
     """Compiles each residual block of ResNet, HRNet and CA-HRNet before a test.
 
     ``--cfg-options default_hooks.compile.type=ca_hrnet_plugin.engine.CompileBlocksHook`` adds it to any config. With
-    PyTorch 2.14 blocks of one kind and size share what is compiled, so it takes a minute where MMEngine's
-    ``compile=True`` takes many; PyTorch 2.1 compiles each block. Training is left as it is, since it was slower with
-    compiled blocks (docs/benchmarks.md).
+    PyTorch 2.14 blocks of one kind and size share what is compiled, so W32 takes half a minute for each batch size
+    where MMEngine's ``compile=True`` takes many; PyTorch 2.1 compiles each block. Training is left as it is, since it
+    was slower with compiled blocks (docs/benchmarks.md).
 
     Args:
         **options: Whatever ``torch.compile`` takes. Sizes are fixed by default.
