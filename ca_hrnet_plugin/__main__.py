@@ -13,7 +13,7 @@ from .config_files import config_names, config_path
 def main() -> None:
     """Runs the command."""
     if sys.argv[1:2] == ['check']:
-        from .checks.config import main as check
+        from .preflight import main as check
 
         gc.disable()  # a million records without a cycle: to look for some takes as long as to read them
         sys.exit(check(sys.argv[2:]))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.checks.config import main
 from ca_hrnet_plugin.config_files import config_names
+from ca_hrnet_plugin.preflight import main
 
 NAME = 'ca_hrnet_w16_coco_128x96'
 

@@ -15,14 +15,14 @@ import sys
 from pathlib import Path
 
 from arguments import positive
-from reporting.attention import load_model
-from reporting.attention_report import MODULE_HEADERS, draw_report, module_rows, report_attention
-from reporting.protocol import read_protocol
-from reporting.style import save_figure
-from reporting.table import format_tables
 from tabulate import tabulate
 
+from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import level_splits
+from ca_hrnet_plugin.reporting.gate_report import MODULE_HEADERS, draw_report, module_rows, report_attention
+from ca_hrnet_plugin.reporting.protocol import read_protocol
+from ca_hrnet_plugin.reporting.style import save_figure
+from ca_hrnet_plugin.reporting.table import format_tables
 
 
 def main() -> None:

@@ -26,13 +26,13 @@ import contextlib
 import sys
 
 from arguments import by_name, named_path
-from reporting.complexity import measure_complexity
-from reporting.protocol import read_protocol
-from reporting.results import read_result
-from reporting.table import FORMATS, compare, format_tables
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
+from ca_hrnet_plugin.reporting.complexity import measure_complexity
+from ca_hrnet_plugin.reporting.protocol import read_protocol
+from ca_hrnet_plugin.reporting.results import read_result
+from ca_hrnet_plugin.reporting.table import FORMATS, compare, format_tables
 
 
 def main() -> None:

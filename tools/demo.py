@@ -23,19 +23,20 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
-from report_page import write_report
-from reporting.attention import draw_attention, load_model, record_gates
-from reporting.gallery import draw_gallery
-from reporting.protocol import Protocol, read_protocol
-from reporting.results import read_result
-from reporting.style import save_figure
-from reporting.table import NOTHING, Row, compare, format_tables
-from reporting.training_curve import plot_training_curve
 from synthetic_crowd import make_synthetic_crowd
 from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import AREAS
+from ca_hrnet_plugin.reporting.gallery import draw_gallery
+from ca_hrnet_plugin.reporting.gate_maps import draw_attention, record_gates
+from ca_hrnet_plugin.reporting.page import write_report
+from ca_hrnet_plugin.reporting.protocol import Protocol, read_protocol
+from ca_hrnet_plugin.reporting.results import read_result
+from ca_hrnet_plugin.reporting.style import save_figure
+from ca_hrnet_plugin.reporting.table import NOTHING, Row, compare, format_tables
+from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
 
 # One or two large, whole, upright people who face the camera: what a narrow network learns in minutes.
 CROWD = dict(

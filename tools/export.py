@@ -20,9 +20,9 @@ from statistics import median
 import torch
 from arguments import positive
 from benchmark import time_side_by_side
-from reporting.attention import load_model
 from tabulate import tabulate
 
+from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.deploy import (
     RUNTIMES,
     check_onnx,

@@ -11,12 +11,13 @@ import pickle
 import sys
 
 from arguments import by_name, named_path
-from reporting.attention import draw_attention, load_model, record_gates
-from reporting.gallery import draw_gallery
-from reporting.protocol import read_protocol
-from reporting.style import save_figure
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
+from ca_hrnet_plugin.checkpoints.fit import load_model
+from ca_hrnet_plugin.reporting.gallery import draw_gallery
+from ca_hrnet_plugin.reporting.gate_maps import draw_attention, record_gates
+from ca_hrnet_plugin.reporting.protocol import read_protocol
+from ca_hrnet_plugin.reporting.style import save_figure
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ import argparse
 import sys
 
 from arguments import by_name, named_path
-from reporting.style import save_figure
-from reporting.training_curve import plot_training_curve
+
+from ca_hrnet_plugin.reporting.style import save_figure
+from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
 
 
 def main() -> None:

@@ -27,15 +27,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from reporting.attention import load_model
-from reporting.attention_report import NAMES, predict_with_gates
-from reporting.protocol import read_protocol
 from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.checks.coco import read_annotations
+from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import Interval, crowd_index, evaluate_results, paired_bootstrap
+from ca_hrnet_plugin.evaluation.coco_files import read_annotations
 from ca_hrnet_plugin.evaluation.split_eval import CROWD_LEVELS
+from ca_hrnet_plugin.reporting.gate_report import NAMES, predict_with_gates
+from ca_hrnet_plugin.reporting.protocol import read_protocol
 from ca_hrnet_plugin.whole_file import whole_file
 
 BASE = 'base'

@@ -1,6 +1,6 @@
 """From a trained network to one that only infers, in PyTorch or as an ONNX graph."""
 
-from .check import check_onnx, read_crops
+from .agreement import check_onnx, read_crops
 from .freeze import Frozen, freeze_gates, training_people
 from .fuse import fuse_for_inference
 from .many_people import predict_people

@@ -15,7 +15,7 @@ from mmpose.structures.bbox import bbox_overlaps, bbox_xywh2xyxy
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval, Params
 
-from ..checks.coco import needed_by_oks, read_annotations, read_detections, unreached
+from .coco_files import needed_by_oks, read_annotations, read_detections, unreached
 from .crowd_index import crowd_index, labelled_joints
 
 # Each level begins at its edge and ends before the next one's; the last has no end.

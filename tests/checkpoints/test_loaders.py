@@ -26,11 +26,11 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
-from reporting.dump import read_dump
 from versions import since_torch
 
 from ca_hrnet_plugin import restore_mmengine_loaders
 from ca_hrnet_plugin.checkpoints import loaders, register_loaders
+from ca_hrnet_plugin.reporting.dump import read_dump
 
 pytestmark = since_torch('2.6', 'before, torch.load runs anything')
 RECONSTRUCT, SCALAR = np.zeros(1).__reduce__()[0], np.float64().__reduce__()[0]

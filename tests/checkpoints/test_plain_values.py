@@ -14,9 +14,10 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import BaseAveragedModel, BaseModel
 from mmengine.registry import HOOKS, MODELS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, Registry
 from mmengine.runner import CheckpointLoader, Runner
-from reporting.dump import read_dump
 from torch import nn
 from versions import since_torch
+
+from ca_hrnet_plugin.reporting.dump import read_dump
 
 pytestmark = since_torch('2.6', 'before, MMEngine reads checkpoints itself')
 NUM_EPOCHS, NUM_ITERS = 4, 3

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from ca_hrnet_plugin.deploy.check import Difference
 from mmpose.apis import inference_topdown, init_model
 from mmpose.codecs import MSRAHeatmap, SimCCLabel, UDPHeatmap
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
@@ -15,7 +16,6 @@ from torch import nn
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_inference, load_onnx, predict_people
-from ca_hrnet_plugin.deploy.check import Difference
 
 
 def crops(batch_size):

@@ -11,7 +11,6 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.registry import MODELS
-from reporting.attention_report import recorded_gates, replaced_gates
 from synthetic_crowd import make_synthetic_crowd
 from torch import nn
 from trained import look_trained
@@ -19,6 +18,7 @@ from trained import look_trained
 from ca_hrnet_plugin import CoordAttention, config_path
 from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_onnx, training_people
 from ca_hrnet_plugin.deploy.freeze import average_precision, with_frozen_gates
+from ca_hrnet_plugin.reporting.gate_report import recorded_gates, replaced_gates
 
 CONFIG = 'study/ca_hrnet_w16_128x96'
 INPUT = torch.randn(4, 3, 128, 96, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ca_hrnet_plugin.checks.coco import read_annotations
+from ca_hrnet_plugin.evaluation.coco_files import read_annotations
 
 from .coco_format import CATEGORY
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ca_hrnet_plugin.checks.coco import read_annotations, read_json
 from ca_hrnet_plugin.evaluation import crowd_index
+from ca_hrnet_plugin.evaluation.coco_files import read_annotations, read_json
 
 from .coco_format import CATEGORY, annotations, detections
 from .scene import SceneOptions, draw_scene

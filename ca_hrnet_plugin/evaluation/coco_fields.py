@@ -9,8 +9,7 @@ from pydantic import FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import NotRequired, TypedDict
 
-from . import and_more
-from .coco import LARGEST, InvalidFileError
+from .coco_files import LARGEST, InvalidFileError, and_more
 
 Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Number = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
@@ -33,7 +32,7 @@ NAMES = dict(images='image', annotations='annotation', categories='category')
 def annotations_adapter(
     num_keypoints: int | None, needed: Collection[str], of_images: Collection[str], of_annotations: Collection[str]
 ) -> TypeAdapter:
-    """Of a file of annotations, with the arguments of :func:`.coco.read_annotations`."""
+    """Of a file of annotations, with the arguments of :func:`.coco_files.read_annotations`."""
     parts = dict(
         images=list[_record(IMAGE, {'id', *of_images})],
         annotations=list[

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from ca_hrnet_plugin.whole_file import whole_file
+from ..whole_file import whole_file
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -5,7 +5,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import NamedTuple
 
-from ca_hrnet_plugin.checks.coco import is_number, read_json
+from ..evaluation.coco_files import is_number, read_json
 
 
 class TrainingLog(NamedTuple):

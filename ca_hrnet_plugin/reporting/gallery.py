@@ -14,8 +14,7 @@ from matplotlib.patheffects import withStroke
 from scipy.optimize import linear_sum_assignment
 from xtcocotools.coco import COCO
 
-from ca_hrnet_plugin.evaluation import AREAS, SplitEval, crowd_index, load_results
-
+from ..evaluation import AREAS, SplitEval, crowd_index, load_results
 from .protocol import Protocol
 from .style import paper_style
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 from mmpose.apis import init_model
-from reporting.attention import draw_attention, record_gates
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.reporting.gate_maps import draw_attention, record_gates
 
 
 @pytest.fixture(scope='module')

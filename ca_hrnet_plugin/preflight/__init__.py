@@ -8,9 +8,10 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 
+from ..checkpoints.fit import in_one_line
 from ..config_files import config_path
-from . import Report, in_one_line
 from .data import check_data
+from .report import Report
 from .weights import check_weights
 
 # The parts of a config that each command uses.

@@ -3,8 +3,8 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
-from ca_hrnet_plugin.checks import Report
-from ca_hrnet_plugin.checks.weights import check_weights
+from ca_hrnet_plugin.preflight.report import Report
+from ca_hrnet_plugin.preflight.weights import check_weights
 
 
 def check(config, part='train'):

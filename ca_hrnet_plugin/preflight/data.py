@@ -19,8 +19,17 @@ from mmpose.evaluation.metrics import CocoMetric
 from rich.console import Console
 from rich.progress import track
 
-from . import Report, and_more, in_one_line
-from .coco import InvalidFileError, left_out, needed_by_oks, read_annotations, read_detections, unreached
+from ..checkpoints.fit import in_one_line
+from ..evaluation.coco_files import (
+    InvalidFileError,
+    and_more,
+    left_out,
+    needed_by_oks,
+    read_annotations,
+    read_detections,
+    unreached,
+)
+from .report import Report
 
 # The methods that read a data set: it is read as COCO is where all of them are of one of these modules.
 READING = ('load_data_list', 'parse_data_info', '_load_annotations', '_load_detection_results')

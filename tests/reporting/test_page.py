@@ -8,7 +8,8 @@ import subprocess
 import cv2
 import numpy as np
 import pytest
-from report_page import write_report
+
+from ca_hrnet_plugin.reporting.page import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 # What a browser makes of the page on a phone: its width with all that sticks out, and how many pictures it shows.

@@ -1,6 +1,5 @@
 """The checkpoints of a run, looked at before it begins: whether they are there, and whether they fit."""
 
-import copy
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -8,10 +7,10 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
-from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmengine.runner import CheckpointLoader
 
-from . import Report, in_one_line
+from ..checkpoints.fit import in_one_line, misfit
+from .report import Report
 
 URL_TIMEOUT_SECONDS = 20
 
@@ -82,33 +81,3 @@ def _unreadable(file: str) -> str | None:
     except Exception as error:  # a pickle can fail in any way
         return f'cannot be used ({in_one_line(error)})'
     return None
-
-
-def misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
-    """Says what keeps a checkpoint from a network as a whole, None where nothing does, and whether a part fits.
-
-    Args:
-        cfg (Config): A whole config, whose default scope is the current one.
-        file (str): The checkpoint.
-    """
-    try:
-        model = MODELS.build(copy.deepcopy(cfg.model))
-    except Exception as error:  # of whoever wrote the network
-        return f'has no network to fit: it cannot be built ({in_one_line(error)})', False
-    seen = []
-    model.register_load_state_dict_post_hook(lambda _, keys: seen.append(keys))
-    try:
-        load_checkpoint(model, file, map_location='cpu', strict=True, logger='silent')
-    except Exception as error:  # a pickle can fail in any way
-        if not seen:
-            return f'cannot be used ({in_one_line(error)})', False
-        # Of shapes torch tells in words alone.
-        shapes = [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
-        # Norms count their batches from 0 where a checkpoint does not say.
-        missing = [key for key in seen[0].missing_keys if not key.endswith('num_batches_tracked')]
-        asked = [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
-        kinds = {'missing': missing, 'unexpected': seen[0].unexpected_keys, 'of another shape': shapes}
-        told = [f'{len(keys)} {kind}, first {keys[0]}' for kind, keys in kinds.items() if keys]
-        trouble = f'does not fit the network ({"; ".join(told) or in_one_line(error)})'
-        return trouble, len(asked) > len(missing) + len(shapes)
-    return None, False

@@ -6,7 +6,7 @@ import pytest
 from mmpose.datasets import CocoDataset
 from small_coco import ANNOTATIONS, DETECTIONS, write
 
-from ca_hrnet_plugin.checks.config import check_config
+from ca_hrnet_plugin.preflight import check_config
 
 NAN = math.nan
 

@@ -7,10 +7,10 @@ import matplotlib.collections
 import numpy as np
 import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from reporting.gallery import _joint_colours, _legend, draw_gallery
-from reporting.protocol import read_protocol
 
 from ca_hrnet_plugin.evaluation import crowd_index
+from ca_hrnet_plugin.reporting.gallery import _joint_colours, _legend, draw_gallery
+from ca_hrnet_plugin.reporting.protocol import read_protocol
 
 
 @pytest.fixture

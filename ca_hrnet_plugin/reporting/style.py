@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from ca_hrnet_plugin.whole_file import whole_file
+from ..whole_file import whole_file
 
 PICTURE_FORMATS = ('.png', '.jpg', '.svg', '.pdf')
 

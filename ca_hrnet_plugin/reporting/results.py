@@ -10,10 +10,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ca_hrnet_plugin.checks.coco import read_json
-from ca_hrnet_plugin.checks.config import check_config
-from ca_hrnet_plugin.evaluation import Split, SplitEval, evaluate_results
-
+from ..evaluation import Split, SplitEval, evaluate_results
+from ..evaluation.coco_files import read_json
+from ..preflight import check_config
 from .dump import read_dump
 from .protocol import Protocol, coco_evaluators, tested_boxes
 from .work_dir import coco_figures, read_metrics

@@ -17,12 +17,12 @@ from mmengine.evaluator import DumpResults
 from mmpose.apis import init_model
 from mmpose.evaluation.metrics import CocoMetric
 from random_people import make_detections
-from reporting.protocol import read_protocol
-from reporting.table import COCO_COLUMNS
-from reporting.work_dir import read_metrics
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.evaluation import evaluate_results, paired_bootstrap
+from ca_hrnet_plugin.reporting.protocol import read_protocol
+from ca_hrnet_plugin.reporting.table import COCO_COLUMNS
+from ca_hrnet_plugin.reporting.work_dir import read_metrics
 
 TOOLS = Path(__file__).parents[3] / 'tools'
 PAPER_COLUMNS = ['AP', 'AP50', 'AP75', 'APM', 'APL', 'AR', 'AR50', 'AR75', 'ARM', 'ARL']

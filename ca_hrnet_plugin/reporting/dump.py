@@ -7,9 +7,8 @@ from tempfile import TemporaryDirectory
 
 from mmpose.evaluation.metrics import CocoMetric
 
-from ca_hrnet_plugin.checkpoints.plain_values import NUMPY
-from ca_hrnet_plugin.checks.coco import read_json
-
+from ..checkpoints.plain_values import NUMPY
+from ..evaluation.coco_files import read_json
 from .protocol import Protocol
 
 # All that MMPose's predictions need; encode is how protocol 2 writes bytes.

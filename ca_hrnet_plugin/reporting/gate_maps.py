@@ -8,12 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmpose.apis import inference_topdown, init_model
+from mmpose.apis import inference_topdown
 from torch import Tensor, nn
-
-from ca_hrnet_plugin.checks.weights import misfit
 
 from .style import COLOURS, paper_style
 
@@ -31,20 +27,6 @@ class Gates(NamedTuple):
     crop: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
-
-
-def load_model(config: str | Path, checkpoint: str | Path) -> nn.Module:
-    """Any model of MMPose, by ``mmpose.apis.init_model``, on the CPU.
-
-    Raises:
-        ValueError: The checkpoint does not fit the network, of which MMPose would leave a part at random.
-    """
-    cfg = Config.fromfile(config)
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
-    trouble, _ = misfit(cfg, str(checkpoint))
-    if trouble:
-        raise ValueError(f'checkpoint {checkpoint} {trouble}: give the file that was trained with {config}')
-    return init_model(cfg, str(checkpoint), device='cpu')
 
 
 def record_gates(

@@ -3,8 +3,9 @@ import re
 
 import numpy as np
 import pytest
-from reporting.training_curve import lr_drops, plot_training_curve
-from reporting.work_dir import TrainingLog, read_training_log
+
+from ca_hrnet_plugin.reporting.training_curve import lr_drops, plot_training_curve
+from ca_hrnet_plugin.reporting.work_dir import TrainingLog, read_training_log
 
 
 def iterations(epochs, every=10, per_epoch=40, loss=1.0, lr=lambda epoch: 1e-3):

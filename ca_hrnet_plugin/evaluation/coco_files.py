@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from . import and_more
-
 # In pixels, or square pixels. Larger numbers are nobody's, and overflow in COCOeval.
 LARGEST = 1e9
 
@@ -24,6 +22,11 @@ class InvalidFileError(ValueError):
     def __init__(self, troubles: list[str]):
         super().__init__(troubles[0])
         self.troubles = troubles
+
+
+def and_more(rest) -> str:
+    """What a line that tells the first of several ends with."""
+    return f' (and {len(rest)} more like it)' if rest else ''
 
 
 def read_json(path: str | Path, wanted: str):

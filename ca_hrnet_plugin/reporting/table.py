@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from tabulate import tabulate
 
-from ca_hrnet_plugin.evaluation import Interval, Split, paired_bootstrap
-
+from ..evaluation import Interval, Split, paired_bootstrap
 from .results import Result
 
 # The paper's headings, and CocoMetric's names. Those after them are CrowdPose's own, by its published crowd index.

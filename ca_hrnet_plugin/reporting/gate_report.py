@@ -11,7 +11,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from ca_hrnet_plugin.deploy.freeze import (
+from ..deploy.freeze import (
     FORMS,
     GateStatistics,
     attention_places,
@@ -20,8 +20,7 @@ from ca_hrnet_plugin.deploy.freeze import (
     training_people,
     with_frozen_gates,
 )
-from ca_hrnet_plugin.evaluation import AREAS, level_splits
-
+from ..evaluation import AREAS, level_splits
 from .dump import keypoint_results
 from .protocol import Protocol
 from .results import evaluated

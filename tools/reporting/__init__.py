@@ -1,3 +1,0 @@
-"""Table 1, Figure 5 and Figure 6 of the paper, and what the gates do, from what runs of MMPose leave on disk."""
-
-import ca_hrnet_plugin  # noqa: F401  before mmpose, which is importable after it alone where mmcv has no compiled ops
