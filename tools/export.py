@@ -5,8 +5,8 @@ Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[e
 rtmlib's RTMPose reads. Its metadata has the mean, the deviation, the size of a crop and the codec.
 
 With --freeze the gates of CA-HRNet become constants first, their means over training people, and AP on the test data is
-printed before and after. With --freeze channel and no --max-drop what is left is stock HRNet: --checkpoint-out writes
-its checkpoint too, which loads wherever HRNet's does.
+printed before and after. What is left is stock HRNet: --checkpoint-out writes its checkpoint too, which loads wherever
+HRNet's does.
 """
 
 import argparse
@@ -30,10 +30,9 @@ from ca_hrnet_plugin.deploy import (
     freeze_gates,
     load_onnx,
     read_crops,
-    training_people,
 )
-from ca_hrnet_plugin.deploy.freeze import attention_places
 from ca_hrnet_plugin.deploy.simcc import SimCC
+from ca_hrnet_plugin.evaluation import training_people
 from ca_hrnet_plugin.whole_file import whole_file
 
 
@@ -49,20 +48,15 @@ def main() -> None:
     parser.add_argument(
         '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='to be quickest in (default: %(default)s)'
     )
-    parser.add_argument(
-        '--freeze', choices=('profile', 'channel'), help='freeze gates along rows and columns, or to one'
-    )
-    parser.add_argument('--max-drop', type=float, help='freeze as many modules as cost at most so many points of AP')
+    parser.add_argument('--freeze', action='store_true', help='replace the gates of each channel by their mean first')
     parser.add_argument('--checkpoint-out', type=Path, help='the .pth file to write the frozen weights to')
     parser.add_argument(
         '--people', type=positive, default=8, help='how many to check and time with (default: %(default)s)'
     )
     parser.add_argument('--rounds', type=positive, default=5, help='of timing (default: %(default)s)')
     args = parser.parse_args()
-    if not args.freeze and (args.max_drop is not None or args.checkpoint_out):
-        parser.error('--max-drop and --checkpoint-out are for frozen gates: give --freeze too')
-    if args.freeze == 'profile' and args.max_drop is not None and args.checkpoint_out:
-        parser.error('no config holds a network whose gates are frozen in part by profile: give no --checkpoint-out')
+    if args.checkpoint_out and not args.freeze:
+        parser.error('--checkpoint-out is for frozen gates: give --freeze too')
     if args.checkpoint_out and args.checkpoint_out.resolve() == args.out.resolve():
         parser.error(f'--out and --checkpoint-out are both {args.out}: give two names')
 
@@ -121,16 +115,15 @@ def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torc
 
 
 def say(doing: str) -> None:
-    """Tells a person who waits what is being done."""
+    """Shows what a step does, for steps that take long."""
     print(f'{doing} ...', file=sys.stderr, flush=True)
 
 
 def freeze(model: torch.nn.Module, people: Sequence[dict], args: argparse.Namespace) -> torch.nn.Module:
-    """Freezes gates, says what that did to AP, and writes the weights where that is asked for."""
+    """Freezes gates, prints AP before and after, and writes the weights if asked to."""
     with whole_file(args.checkpoint_out) if args.checkpoint_out else contextlib.nullcontext() as unfinished:
-        frozen = freeze_gates(model, people, args.freeze, args.max_drop)
-        ap = f'AP {100 * frozen.ap_before:.2f} before, {100 * frozen.ap_after:.2f} after'
-        print(f'{len(frozen.modules)} of {len(attention_places(model))} modules frozen by {args.freeze}: {ap}')
+        frozen = freeze_gates(model, people)
+        print(f'gates frozen: AP {100 * frozen.ap_before:.2f} before, {100 * frozen.ap_after:.2f} after')
         if unfinished:
             torch.save(dict(state_dict=frozen.model.state_dict()), unfinished)
     return frozen.model

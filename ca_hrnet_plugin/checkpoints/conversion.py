@@ -10,8 +10,8 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..models import CAHRNet
-from ..models.ca_hrnet import blocks_with_attention
-from ..models.warm_start import undo_identity
+from ..models.gates import attention_blocks
+from ..models.warm_start import remove_identity
 from ..whole_file import whole_file
 
 # The official module's own names; its hard-swish has no parameters.
@@ -47,14 +47,14 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
         raise ConversionError(f'{source} holds no weights by name')
     state_dict = dict(state_dict)
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
-    count = DIRECTIONS[direction](network, state_dict, prefix)
-    # Of the rest, what an optimizer or a log remembers is of another network.
+    DIRECTIONS[direction](network, state_dict, prefix)
+    # The rest, such as optimizer state and logs, is another network's.
     converted = {'state_dict': state_dict}
     if 'meta' in checkpoint:
         converted['meta'] = checkpoint['meta']
     with whole_file(target) as unfinished:
         torch.save(converted, unfinished)
-    return count
+    return sum(len(block.ca) for block in attention_blocks(network).values())
 
 
 def _network_of(config: str) -> CAHRNet:
@@ -66,53 +66,46 @@ def _network_of(config: str) -> CAHRNet:
     return network
 
 
-def _stock_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> int:
+def _stock_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> None:
     """Adds attention that makes no difference, as loading the stock checkpoint would."""
     if any('.ca.' in key for key in state_dict):
-        raise ConversionError('this checkpoint has attention already: it loads as it is')
+        raise ConversionError('this checkpoint has attention already: load it unchanged')
     ours = _load_strictly(network, state_dict, prefix)
     state_dict.update({prefix + key: value for key, value in ours.items()})
-    return sum(len(block.ca) for _, block in blocks_with_attention(network))
 
 
-def _ca_to_stock(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> int:
+def _ca_to_stock(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> None:
     """Takes out attention that makes no difference."""
     if not any('.ca.' in key for key in state_dict):
         raise ConversionError('this checkpoint has no attention to take out')
     _load_strictly(network, state_dict, prefix)
     try:
-        for name, block in blocks_with_attention(network):
-            undo_identity(block, prefix + name, state_dict)
+        remove_identity(network, state_dict, prefix)
     except ValueError as error:
         raise ConversionError(str(error)) from error
-    return sum(len(block.ca) for _, block in blocks_with_attention(network))
 
 
-def _official_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> int:
+def _official_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> None:
     """Renames official CoordAtt modules, under whatever name a block holds its own, into C-BasicBlock's."""
-    count = 0
-    for name, block in blocks_with_attention(network):
+    layers = '|'.join(OFFICIAL_LAYERS)
+    for name, block in attention_blocks(network).items():
         if len(block.ca) != 1:
             raise ConversionError(f'{name} attends at two places, and official weights do not say which is which')
         (place,) = block.ca
-        pattern = re.compile(rf'{re.escape(prefix + name)}(?!ca\.)(\w+)\.((?:{"|".join(OFFICIAL_LAYERS)})\.\w+)')
-        renamed = {
-            key: f'{prefix}{name}ca.{place}.{match[2]}' for key in state_dict if (match := pattern.fullmatch(key))
-        }
-        if not renamed:
+        pattern = re.compile(rf'{re.escape(prefix + name)}\.(?!ca\.)\w+\.((?:{layers})\.\w+)')
+        matches = [match for key in state_dict if (match := pattern.fullmatch(key))]
+        if not matches:
             raise ConversionError(f'no CoordAtt ({", ".join(OFFICIAL_LAYERS)}) found under {prefix}{name}')
-        for old, new in renamed.items():
-            state_dict[new] = state_dict.pop(old)
-        count += 1
+        for match in matches:
+            state_dict[f'{prefix}{name}.ca.{place}.{match[1]}'] = state_dict.pop(match[0])
     _load_strictly(network, state_dict, prefix)
-    return count
 
 
 DIRECTIONS = {'stock-to-ca': _stock_to_ca, 'ca-to-stock': _ca_to_stock, 'official-to-ca': _official_to_ca}
 
 
 def _load_strictly(network: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Loads the backbone's part, of which nothing may lack or be left, and returns the network's own state dict."""
+    """Loads the backbone's part, in which nothing may be missing or left over, and returns the network's state dict."""
     backbone = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
     try:
         network.load_state_dict(backbone)

@@ -1,7 +1,7 @@
 """From a trained network to one that only infers, in PyTorch or as an ONNX graph."""
 
 from .agreement import check_onnx, read_crops
-from .freeze import Frozen, freeze_gates, training_people
+from .freeze import Frozen, freeze_gates
 from .fuse import fuse_for_inference
 from .many_people import predict_people
 from .onnx_graph import RUNTIMES, export_onnx, load_onnx
@@ -16,5 +16,4 @@ __all__ = [
     'load_onnx',
     'predict_people',
     'read_crops',
-    'training_people',
 ]

@@ -11,7 +11,8 @@ from mmpose.codecs import MegviiHeatmap, MSRAHeatmap, UDPHeatmap
 from torch import Tensor, nn
 
 from ..compat import onnx_export_options
-from ..models import CBasicBlock, CoordAttention
+from ..models.coord_attention import CoordAttention
+from ..models.gates import coord_attention_modules
 from ..whole_file import whole_file
 from .fuse import fuse_for_inference
 from .simcc import SimCC
@@ -36,7 +37,7 @@ class _AttentionGraph(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         def gate(conv: nn.Conv2d, window: tuple[int, int]) -> Tensor:
             profile = attention.act(attention.norm1(attention.conv1(F.avg_pool2d(x, window))))
-            values = attention.gate(conv(profile))
+            values = conv(profile).sigmoid()
             return F.interpolate(values, scale_factor=tuple(map(float, window))) if self.enlarge_gates else values
 
         attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers
@@ -49,11 +50,9 @@ class _Graph(nn.Module):
         self.backbone, self.head = model.backbone, model.head
         self.normalise = _Normalise(model.data_preprocessor) if takes_pixels else nn.Identity()
         self.decode = SimCC(model.head.decoder) if simcc else nn.Identity()
-        for block in list(self.modules()):
-            if isinstance(block, CBasicBlock):
-                for place, attention in list(block.ca.items()):
-                    if isinstance(attention, CoordAttention):
-                        block.ca[place] = _AttentionGraph(attention, enlarge_gates)
+        for name, attention in coord_attention_modules(self).items():
+            parent, _, child = name.rpartition('.')
+            setattr(self.get_submodule(parent), child, _AttentionGraph(attention, enlarge_gates))
 
     def forward(self, crops: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return self.decode(self.head(self.backbone(self.normalise(crops))))

@@ -2,16 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 import torch.utils.checkpoint as cp
 from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from .coord_attention import CoordAttention
-from .warm_start import start_as_identity, start_as_initialised
 
 PLACES = ('norm1', 'norm2')
-WARM_STARTS = {'identity': start_as_identity, 'none': start_as_initialised}
+WARM_STARTS = ('identity', 'none')
+
+
+class BlendedAttention(nn.Module):
+    """Blends an attention module in, from nothing: ``x + weight * (attention(x) - x)``.
+
+    ``weight`` is learned and starts at 0, so that any attention starts as identity (ReZero, Bachlechner et al., 2020,
+    https://arxiv.org/abs/2003.04887). There is one for each channel, as in LayerScale (Touvron et al., 2021,
+    https://arxiv.org/abs/2103.17239).
+
+    Args:
+        attention (nn.Module): Keeps the shape of a feature map.
+        channels (int): Channels of the feature map.
+    """
+
+    def __init__(self, attention: nn.Module, channels: int):
+        super().__init__()
+        self.attention = attention
+        self.weight = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attends to a feature map (N, C, H, W), and keeps its shape and dtype."""
+        return x + self.weight.to(x.dtype) * (self.attention(x) - x)
 
 
 @MODELS.register_module()
@@ -26,19 +48,18 @@ class CBasicBlock(BasicBlock):
         out_channels (int): Channels of the output.
         ca_after (str | Sequence[str]): Where attention stands: ``'norm2'``, ``'norm1'`` (then after the ReLU that
             follows it), or both.
-        attention (dict, optional): Config of another module in the place of :class:`CoordAttention`, such as
-            ``dict(type='ca_hrnet_plugin.models.CBAM')``; ``channels`` is filled in. ``norm_cfg`` of the block does not
-            reach it.
-        reduction (int, optional), gate_scale (float, optional), low_memory (bool, optional): See
-            :class:`CoordAttention`, whose defaults they have.
-        warm_start (str): What attention starts from when weights are loaded that have none for this block, which are
-            those of a stock block: ``'identity'``, so that outputs are those of the stock block (see warm_start.py), or
-            ``'none'``, the weights that it has.
-        **kwargs: Whatever ``BasicBlock`` takes. ``norm_cfg`` is the attention's too.
+        attention (dict): Config of the attention module: any module that takes ``channels``, which is filled in, and
+            keeps the shape of its input, such as ``dict(type='CoordAttention', reduction=16)`` or
+            ``dict(type='timm.layers.EcaModule')``. :class:`CoordAttention` gets the block's ``norm_cfg`` unless it has
+            its own.
+        warm_start (str): ``'identity'``: attention changes nothing when it starts from the weights of a stock block
+            (see warm_start.py). For this, modules other than :class:`CoordAttention` are blended in
+            (:class:`BlendedAttention`), and so is :class:`CoordAttention` after a norm without weight and bias.
+            ``'none'``: attention starts from its own initial weights.
+        **kwargs: Whatever ``BasicBlock`` takes.
 
     Raises:
-        ValueError: ``ca_after`` or ``warm_start`` is something else, ``attention`` is not a config, or has
-            an option of :class:`CoordAttention` next to it.
+        ValueError: ``ca_after`` or ``warm_start`` is something else, or ``attention`` is not a config.
     """
 
     def __init__(
@@ -47,36 +68,36 @@ class CBasicBlock(BasicBlock):
         out_channels: int,
         *args,
         ca_after: str | Sequence[str] = 'norm2',
-        attention: dict | None = None,
-        reduction: int | None = None,
-        gate_scale: float | None = None,
-        low_memory: bool | None = None,
+        attention: dict = dict(type='CoordAttention'),
         warm_start: str = 'identity',
         **kwargs,
     ):
         super().__init__(in_channels, out_channels, *args, **kwargs)
         if warm_start not in WARM_STARTS:
-            raise ValueError(f'warm_start={warm_start!r} of CBasicBlock: give one of {tuple(WARM_STARTS)}')
-        self.warm_start = warm_start
+            raise ValueError(f'warm_start={warm_start!r} of CBasicBlock: give one of {WARM_STARTS}')
         places = (ca_after,) if isinstance(ca_after, str) else ca_after
         if not isinstance(places, Sequence) or not places or any(place not in PLACES for place in places):
             raise ValueError(f"ca_after={ca_after!r} of CBasicBlock: give 'norm1', 'norm2' or both")
-        options = dict(reduction=reduction, gate_scale=gate_scale, low_memory=low_memory)
-        options = {name: value for name, value in options.items() if value is not None}
-        if attention is None:
-            attention = dict(type=CoordAttention, norm_cfg=self.norm_cfg, **options)
-        elif not isinstance(attention, Mapping) or 'type' not in attention:
+        if not isinstance(attention, Mapping) or 'type' not in attention:
             raise ValueError(f'attention={attention!r} of CBasicBlock: give a dict with a type')
-        elif options:
-            raise ValueError(f'{options} of CBasicBlock is for CoordAttention alone: give it in attention')
-        # A name is one of MMPose's registry, whichever package's default scope the network is built in.
-        self.attention_cfg = dict(_scope_='mmpose') | attention
+        self.warm_start = warm_start
+        self.attention_cfg = dict(attention)
         self.ca = nn.ModuleDict({place: self.build_attention(place) for place in PLACES if place in places})
 
     def build_attention(self, place: str) -> nn.Module:
-        """A new attention module for ``'norm1'`` or ``'norm2'``, at its initial weights."""
+        """Builds the attention module for ``'norm1'`` or ``'norm2'``, at its initial weights."""
         channels = self.mid_channels if place == 'norm1' else self.out_channels
-        return MODELS.build(dict(self.attention_cfg, channels=channels))
+        # A name is one of MMPose's registry, whichever package's default scope the network is built in.
+        cfg = dict(dict(_scope_='mmpose') | self.attention_cfg, channels=channels)
+        kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+        if kind is CoordAttention:
+            cfg.setdefault('norm_cfg', self.norm_cfg)
+        attention = MODELS.build(cfg)
+        norm = getattr(self, place)
+        is_affine = all(getattr(norm, name, None) is not None for name in ('weight', 'bias'))
+        if self.warm_start == 'none' or (type(attention) is CoordAttention and is_affine):
+            return attention
+        return BlendedAttention(attention, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
@@ -99,15 +120,3 @@ class CBasicBlock(BasicBlock):
         else:
             out = _inner_forward(x)
         return self.relu(out)
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *args) -> None:
-        """Completes the weights of a stock block, whichever of torch's and MMEngine's ways of loading calls this."""
-        keys = [key for key in state_dict if key.startswith(prefix)]
-        if keys and not any(key.startswith(f'{prefix}ca.') for key in keys):
-            WARM_STARTS[self.warm_start](self, prefix, state_dict)
-            if local_metadata.get('assign_to_params_buffers'):  # then nothing is copied into what stood here
-                like = next(state_dict[key] for key in keys if state_dict[key].is_floating_point())
-                for key in [key for key in state_dict if key.startswith(f'{prefix}ca.')]:
-                    dtype = like.dtype if state_dict[key].is_floating_point() else None
-                    state_dict[key] = state_dict[key].to(like.device, dtype)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)

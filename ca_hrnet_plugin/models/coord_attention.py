@@ -1,17 +1,12 @@
 """Coordinate attention, Hou et al., CVPR 2021 (https://arxiv.org/abs/2103.02907)."""
 
 import torch
-import torch.utils.checkpoint as cp
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule, constant_init, normal_init
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 MIN_MID_CHANNELS = 8  # the floor of the official implementation
-
-
-def _gated(x: Tensor, gate_h: Tensor, gate_w: Tensor) -> Tensor:
-    return x * gate_h * gate_w
 
 
 @MODELS.register_module()
@@ -23,24 +18,20 @@ class CoordAttention(BaseModule):
     multiply the input (section 3.1 and figure 2 of the CA-HRNet paper, equations 4 to 9 of Hou et al.).
 
     Computes the same function as the official ``CoordAtt`` (https://github.com/houqb/CoordAttention), with the same
-    parameter names under batch norm. ``timm.layers.CoordAttn`` is the same again at equal width and ``bias=True``.
+    parameter names under batch norm. So does timm's ``timm.layers.coord_attn.CoordAttn`` at equal width and
+    ``bias=True``.
 
     Args:
         channels (int): Channels of the input and of the output.
         reduction (int): The two profiles are squeezed to ``channels // reduction`` channels, but to 8 at least.
         norm_cfg (dict): Norm layer after the shared convolution.
-        gate_scale (float): What the sigmoid of each gate is multiplied by. The paper has 1. With 2 the gates start at
-            1, so that attention starts as identity and a warm start leaves the norm before it as it is.
-        low_memory (bool): Whether training computes the product of map and gates again in the backward pass, by
-            ``torch.utils.checkpoint``, in place of keeping its intermediate map. Outputs and gradients stay the same.
         init_cfg (dict | list[dict], optional): Overrides the initial weights when ``init_weights`` is called. Without
             it they are those of HRNet's own layers (normal with std 0.001, biases 0, norm weights 1), set on
-            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near half of
-            ``gate_scale``.
+            construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5.
 
     Raises:
-        ValueError: ``channels`` or ``reduction`` is not a positive integer, ``gate_scale`` is not a positive number, or
-            the squeezed channels do not divide into the groups of ``norm_cfg``.
+        ValueError: ``channels`` or ``reduction`` is not a positive integer, or the squeezed channels do not divide into
+            the groups of ``norm_cfg``.
     """
 
     def __init__(
@@ -48,18 +39,12 @@ class CoordAttention(BaseModule):
         channels: int,
         reduction: int = 32,
         norm_cfg: dict = dict(type='BN'),
-        gate_scale: float = 1.0,
-        low_memory: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
         for name, value in dict(channels=channels, reduction=reduction).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')
-        if isinstance(gate_scale, bool) or not isinstance(gate_scale, int | float) or not 0 < gate_scale < float('inf'):
-            raise ValueError(f'gate_scale={gate_scale!r} of CoordAttention: give a positive number')
-        self.gate_scale = gate_scale
-        self.low_memory = low_memory
         mid_channels = max(MIN_MID_CHANNELS, channels // reduction)
         self.conv1 = nn.Conv2d(channels, mid_channels, kernel_size=1)
         try:
@@ -91,23 +76,16 @@ class CoordAttention(BaseModule):
 
         Returns:
             tuple[Tensor, Tensor]: The gate of each row, (N, C, H, 1), and of each column, (N, C, 1, W), between
-            0 and ``gate_scale``.
+            0 and 1.
         """
         height, width = x.shape[2:]
         rows = x.mean(3, keepdim=True).transpose(2, 3)  # (N, C, 1, H)
         columns = x.mean(2, keepdim=True)  # (N, C, 1, W)
         profiles = self.act(self.norm1(self.conv1(torch.cat([rows, columns], dim=3))))
         rows, columns = profiles.split([height, width], dim=3)
-        return self.gate(self.conv_h(rows)).transpose(2, 3), self.gate(self.conv_w(columns))
-
-    def gate(self, logits: Tensor) -> Tensor:
-        """A gate from what its convolution gives."""
-        gate = logits.sigmoid()
-        return gate if self.gate_scale == 1 else self.gate_scale * gate
+        return self.conv_h(rows).sigmoid().transpose(2, 3), self.conv_w(columns).sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         """Attends to a feature map (N, C, H, W) of any height and width, and keeps its shape and dtype."""
         gate_h, gate_w = self.gates(x)
-        if self.low_memory and x.requires_grad:
-            return cp.checkpoint(_gated, x, gate_h, gate_w, use_reentrant=False)
-        return _gated(x, gate_h, gate_w)
+        return x * gate_h * gate_w

@@ -1,120 +1,116 @@
 """From stock HRNet weights to CA-HRNet weights of the very same function.
 
-With the weights and biases of both gate convolutions at zero, each gate is sigmoid(0) = 0.5 and attention multiplies by
-0.25. With the affine weight and bias of the norm before it times 4, that cancels; a ReLU in between passes a positive
-factor through. Both factors are powers of two, so that in float32 the outputs are the same to the last bit. The
-architecture stays the paper's, and the gate convolutions receive gradients from the first step on. The attention that
-it is compared with starts the same way, with as many factors of two as it has gates. Gates of ``gate_scale=2`` start at
-1, and the norm stays as it is.
+With the weights and biases of both gate convolutions at zero, each gate of :class:`CoordAttention` is sigmoid(0) = 0.5
+and attention multiplies by 0.25. With the weight and bias of the norm before it times 4, that cancels; a ReLU in
+between passes a positive factor through. Both factors are powers of two, so that in float32 the outputs are the same to
+the last bit. The architecture stays the paper's, and the gate convolutions receive gradients from the first step on.
+
+Any other attention is in a :class:`BlendedAttention`, whose weight is zero at the start.
 """
 
-import itertools
-
 import torch
-from mmpose.models.backbones.utils import SELayer
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .cbam import CBAM
+from .c_basic_block import BlendedAttention, CBasicBlock
 from .coord_attention import CoordAttention
+from .gates import attention_blocks
 
-# The last convolution before each sigmoid.
-GATES = {CoordAttention: ('conv_h', 'conv_w'), CBAM: ('fc2', 'conv'), SELayer: ('conv2',)}
+ZERO_AT_START = {
+    CoordAttention: ('conv_h.weight', 'conv_h.bias', 'conv_w.weight', 'conv_w.bias'),
+    BlendedAttention: ('weight',),
+}
+NORM_FACTOR = {CoordAttention: 4, BlendedAttention: 1}
 
 
-def start_as_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) -> None:
-    """Adds to the weights of a stock block the attention that makes no difference.
+def complete_stock_weights(network: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_) -> None:
+    """Adds attention to the weights of a stock network that are about to be loaded.
 
-    Where there is an obstacle, or the weights have no such norm, nothing is added: who loads them finds the keys of the
-    attention missing.
+    ``network._register_load_state_dict_pre_hook(complete_stock_weights, with_module=True)`` makes torch and MMEngine
+    call it.
 
     Args:
-        block (CBasicBlock): The block that is to load them.
-        prefix (str): Of the block's keys in ``state_dict``.
-        state_dict (dict[str, Tensor]): Changed in place; its tensors are left as they are and replaced.
+        network (nn.Module): The network that loads the weights.
+        state_dict (dict[str, Tensor]): Changed in place; its tensors are replaced, not changed.
+        prefix (str): Of the network's keys in ``state_dict``.
     """
-    if obstacle_to_identity(block):
-        return
-    affine = {place: _affine_keys(block, place, prefix) for place in block.ca}
-    if not all(
-        key in state_dict and state_dict[key].shape == getattr(block, place).weight.shape
-        for place, keys in affine.items()
-        for key in keys
-    ):
-        return
-    for place, keys in affine.items():
-        gates = GATES[type(block.ca[place])]
-        for key in keys:
-            state_dict[key] = state_dict[key] * norm_factor(block.ca[place])
-        for name, tensor in initial_tensors(block, place):
-            state_dict[f'{prefix}ca.{place}.{name}'] = torch.zeros_like(tensor) if name.startswith(gates) else tensor
+    blocks = {f'{prefix}{name}': block for name, block in attention_blocks(network).items()}
+    starting = {key: block for key, block in blocks.items() if _starts(block, key, state_dict)}
+    for key, block in starting.items():
+        for place in block.ca:
+            _start(block, place, key, state_dict)
+    if starting:
+        starts = {'identity': 'as identity', 'none': 'from their own initial weights'}
+        number, start = sum(len(block.ca) for block in starting.values()), starts[block.warm_start]
+        print_log(f'stock HRNet weights: {number} attention modules start {start}', logger='current')
 
 
-def start_as_initialised(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) -> None:
-    """Adds to the weights of a stock block the attention at its own initial weights, in place."""
-    for place in block.ca:
-        for name, tensor in initial_tensors(block, place):
-            state_dict[f'{prefix}ca.{place}.{name}'] = tensor
+def _starts(block: CBasicBlock, key: str, state_dict: dict[str, Tensor]) -> bool:
+    """Whether a block of this key is given stock weights, complete and of its shapes; decided nowhere else."""
+    if any(name.startswith(f'{key}.ca.') for name in state_dict):
+        return False
+    for name, parameter in block.named_parameters():
+        stock = state_dict.get(f'{key}.{name}')
+        if not name.startswith('ca.') and (stock is None or stock.shape != parameter.shape):
+            return False
+    # Pruning and quantisation take gates apart into other tensors, for which zero may be no start.
+    return block.warm_start == 'none' or all(
+        set(ZERO_AT_START[type(attention)]) <= _tensors(attention).keys() for attention in block.ca.values()
+    )
 
 
-def initial_tensors(block: nn.Module, place: str) -> list[tuple[str, Tensor]]:
-    """The tensors of an attention module that has learned nothing, by name."""
+def _start(block: CBasicBlock, place: str, key: str, state_dict: dict[str, Tensor]) -> None:
+    """Adds one attention module of a block of this key to the weights."""
     attention = block.ca[place]
-    if any(tensor.is_meta for _, tensor in _tensors_of(attention)):  # they have no values
+    tensors = _tensors(attention)
+    if any(tensor.is_meta for tensor in tensors.values()):  # they have no values
         with torch.device('cpu'):
-            attention = block.build_attention(place)
-    return [(name, tensor.detach().clone()) for name, tensor in _tensors_of(attention)]
+            tensors = _tensors(block.build_attention(place))
+    # As loading may assign these tensors, they are where the others are, and of their type.
+    stock = state_dict[f'{key}.conv2.weight']
+    for name, tensor in tensors.items():
+        dtype = stock.dtype if tensor.is_floating_point() else tensor.dtype
+        state_dict[f'{key}.ca.{place}.{name}'] = tensor.detach().to(stock.device, dtype, copy=True)
+    if block.warm_start == 'identity':
+        for name in ZERO_AT_START[type(attention)]:
+            state_dict[f'{key}.ca.{place}.{name}'].zero_()
+        _scale_norm(block, place, key, state_dict, NORM_FACTOR[type(attention)])
 
 
-def norm_factor(attention: nn.Module) -> float:
-    """What the norm before an attention is multiplied by, so that gates of zero weights make no difference."""
-    return (2 / getattr(attention, 'gate_scale', 1)) ** len(GATES[type(attention)])
+def remove_identity(network: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> None:
+    """Takes attention that is identity out of a network's weights, which leaves those of a stock network.
 
-
-def obstacle_to_identity(block: nn.Module) -> str | None:
-    """Says why the attention of a block cannot start as identity; None where it can."""
-    for place, attention in block.ca.items():
-        if type(attention) not in GATES:
-            return f'which weights gate {type(attention).__name__} is not known'
-        # Such as masks of pruning, observers of quantisation, or the parts of a weight norm: zero is not theirs to be.
-        parts = [name for name, _ in _tensors_of(attention) if name.startswith(GATES[type(attention)])]
-        strange = next((name for name in parts if not name.endswith(('.weight', '.bias'))), None)
-        if strange:
-            return f'{strange} is neither weight nor bias of a gate'
-        norm = getattr(block, place)
-        is_affine = getattr(norm, 'weight', None) is not None and getattr(norm, 'bias', None) is not None
-        if norm_factor(attention) != 1 and not is_affine:
-            return f'{norm} has no affine weight and bias to scale'
-    return None
-
-
-def undo_identity(block: nn.Module, prefix: str, state_dict: dict[str, Tensor]) -> None:
-    """Takes out of a state dict what :func:`start_as_identity` put in, in place.
+    Args:
+        network (nn.Module): The network that the weights are of.
+        state_dict (dict[str, Tensor]): Changed in place; its tensors are replaced, not changed.
+        prefix (str): Of the network's keys in ``state_dict``.
 
     Raises:
-        ValueError: The gates are no longer those of the start, so that no stock block has this function.
+        ValueError: Attention has been trained, so that no stock network has this function.
     """
-    obstacle = obstacle_to_identity(block)
-    if obstacle:
-        raise ValueError(f'{prefix}ca is not the identity: {obstacle}')
-    for place, attention in block.ca.items():
-        gates = GATES[type(attention)]
-        for name, _ in _tensors_of(attention):
-            key = f'{prefix}ca.{place}.{name}'
-            if state_dict.pop(key).any() and name.startswith(gates):
-                raise ValueError(
-                    f'{key} is not zero: this attention has been trained, and stock HRNet has no place for it'
-                )
-        for key in _affine_keys(block, place, prefix):
-            state_dict[key] = state_dict[key] / norm_factor(attention)
+    for name, block in attention_blocks(network).items():
+        for place, attention in block.ca.items():
+            key = f'{prefix}{name}.ca.{place}'
+            # Modules that are never identity, by warm_start='none', have no weights that would make them so.
+            for zero in ZERO_AT_START.get(type(attention), _tensors(attention)):
+                if state_dict[f'{key}.{zero}'].any():
+                    raise ValueError(
+                        f'{key}.{zero} is not zero: attention has been trained, and stock HRNet has no place for it'
+                    )
+            for part in _tensors(attention):
+                del state_dict[f'{key}.{part}']
+            _scale_norm(block, place, f'{prefix}{name}', state_dict, 1 / NORM_FACTOR.get(type(attention), 1))
 
 
-def _affine_keys(block: nn.Module, place: str, prefix: str) -> list[str]:
-    """Of the norm before the attention, where it is scaled."""
-    if norm_factor(block.ca[place]) == 1:
-        return []
-    return [f'{prefix}{getattr(block, f"{place}_name")}.{name}' for name in ('weight', 'bias')]
+def _scale_norm(block: CBasicBlock, place: str, key: str, state_dict: dict[str, Tensor], factor: float) -> None:
+    """Multiplies the weight and bias of the norm before an attention module."""
+    if factor == 1:  # it may have neither
+        return
+    for name in ('weight', 'bias'):
+        norm_key = f'{key}.{getattr(block, f"{place}_name")}.{name}'
+        state_dict[norm_key] = state_dict[norm_key] * factor
 
 
-def _tensors_of(module: nn.Module) -> list[tuple[str, Tensor]]:
-    """What its state dict has, without the hooks that ``state_dict()`` calls."""
-    return [*itertools.chain(module.named_parameters(), module.named_buffers())]
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """What a module's state dict has, without calling ``state_dict()``, which hooks may watch."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}

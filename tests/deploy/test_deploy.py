@@ -7,7 +7,6 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from ca_hrnet_plugin.deploy.check import Difference
 from mmpose.apis import inference_topdown, init_model
 from mmpose.codecs import MSRAHeatmap, SimCCLabel, UDPHeatmap
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
@@ -16,6 +15,7 @@ from torch import nn
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, fuse_for_inference, load_onnx, predict_people
+from ca_hrnet_plugin.deploy.agreement import Difference
 
 
 def crops(batch_size):

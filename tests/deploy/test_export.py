@@ -6,12 +6,12 @@ import onnxruntime
 import pytest
 import torch
 from benchmark.measure import Timing
-from ca_hrnet_plugin.deploy.check import Difference
 from mmpose.apis import init_model
 from synthetic_crowd import make_synthetic_crowd
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy import RUNTIMES, export_onnx
+from ca_hrnet_plugin.deploy.agreement import Difference
 
 DEMO = config_path('demo/ca_hrnet_w16_128x96')
 

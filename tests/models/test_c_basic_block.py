@@ -52,17 +52,12 @@ def test_norm_and_conv_cfg_reach_what_they_should():
     assert type(block.conv1).__name__ == type(block.conv2).__name__ == 'ConvWS2d'
 
 
-@pytest.mark.parametrize(
-    ('attention', 'gate', 'factor'),
-    [
-        (dict(type='mmpose.models.backbones.utils.SELayer', ratio=4), 'conv2', 1 / 2),
-        (dict(type='ca_hrnet_plugin.models.CBAM', reduction=4), 'fc2', 1 / 4),
-    ],
-)
-def test_another_attention_stands_in_the_same_place(attention, gate, factor):
-    ours = CBasicBlock(8, 8, attention=attention).eval()
-    for name, parameter in ours.ca['norm2'].named_parameters():
-        if name.startswith((gate, 'conv.')):
-            nn.init.zeros_(parameter)
-    branch = ours.norm2(ours.conv2(ours.norm1(ours.conv1(X)).relu()))
-    torch.testing.assert_close(ours(X), (X + factor * branch).relu())
+def test_another_attention_is_blended_in_and_replaces_with_warm_start_none():
+    se = dict(type='mmpose.models.backbones.utils.SELayer', ratio=4)
+    blended, plain = CBasicBlock(8, 8, attention=se).eval(), CBasicBlock(8, 8, attention=se, warm_start='none').eval()
+    blended.ca['norm2'].weight.data.fill_(0.3)
+    for block, share in ((blended, 0.3), (plain, 1)):
+        branch = block.norm2(block.conv2(block.norm1(block.conv1(X)).relu()))
+        attention = getattr(block.ca['norm2'], 'attention', block.ca['norm2'])
+        gate = attention.conv2(attention.conv1(branch.mean((2, 3), keepdim=True)))
+        torch.testing.assert_close(block(X), (X + (1 - share) * branch + share * gate * branch).relu())

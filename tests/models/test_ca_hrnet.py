@@ -4,13 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.analysis import get_model_complexity_info
+from mmengine.analysis import parameter_count
 from mmengine.config import Config
 from mmpose.models.backbones.hrnet import HRNet
 from torch import nn
 
 from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
-from ca_hrnet_plugin.models import CBAM
 
 W32 = Config.fromfile(config_path('ca_hrnet_w32_coco_256x192')).model.backbone.extra.to_dict()
 NARROW = copy.deepcopy(W32)
@@ -22,22 +21,18 @@ def num_attention(module: nn.Module) -> int:
     return sum(isinstance(child, CoordAttention) for child in module.modules())
 
 
-@pytest.mark.parametrize(
-    ('kind', 'attention', 'params', 'flops'), [(CAHRNet, 104, 28.79, 7.69), (HRNet, 0, 28.54, 7.68)]
-)
-def test_w32_costs_what_its_architecture_says(kind, attention, params, flops):
-    backbone = kind(W32)
-    backbone.eval()
-    cost = get_model_complexity_info(backbone, (3, 256, 192), show_table=False, show_arch=False)
-    assert num_attention(backbone) == attention
-    assert round(cost['params'] / 1e6, 2) == params
-    assert round(cost['flops'] / 1e9, 2) == flops
+def test_w32_has_the_parameters_that_its_architecture_gives_it():
+    with torch.device('meta'):
+        networks = CAHRNet(W32), HRNet(W32)
+    for backbone, attention, params in zip(networks, (104, 0), (28.79, 28.54), strict=True):
+        assert num_attention(backbone) == attention
+        assert round(parameter_count(backbone)[''] / 1e6, 2) == params
 
 
 def test_attention_sits_in_the_stages_that_are_named():
-    counts = {2: 8, 3: 48, 4: 48}
+    counts = {2: 2, 3: 3, 4: 4}
     for stages in ((), (2,), (3,), (4,), (2, 4)):
-        backbone = CAHRNet(W32, ca_stages=stages)
+        backbone = CAHRNet(NARROW, ca_stages=stages)
         for stage, count in counts.items():
             assert num_attention(getattr(backbone, f'stage{stage}')) == (count if stage in stages else 0)
         assert num_attention(backbone.layer1) == 0
@@ -53,7 +48,8 @@ def test_attention_sits_in_the_stages_that_are_named():
 def test_any_configuration_starts_from_stock_weights_as_stock_hrnet(ca_stages, ca_after, reduction, shape):
     stock = HRNet(NARROW)
     stock.eval()
-    ours = CAHRNet(NARROW, ca_stages=ca_stages, ca_cfg=dict(ca_after=ca_after, reduction=reduction)).eval()
+    ca_cfg = dict(ca_after=ca_after, attention=dict(type='CoordAttention', reduction=reduction))
+    ours = CAHRNet(NARROW, ca_stages=ca_stages, ca_cfg=ca_cfg).eval()
     ours.load_state_dict(stock.state_dict())
     x = torch.randn(shape)
     with torch.no_grad():
@@ -61,7 +57,9 @@ def test_any_configuration_starts_from_stock_weights_as_stock_hrnet(ca_stages, c
 
 
 def test_ca_cfg_reaches_every_block():
-    backbone = CAHRNet(NARROW, ca_cfg=dict(ca_after=('norm1', 'norm2'), reduction=2))
+    backbone = CAHRNet(
+        NARROW, ca_cfg=dict(ca_after=('norm1', 'norm2'), attention=dict(type='CoordAttention', reduction=2))
+    )
     blocks = [module for module in backbone.modules() if isinstance(module, CBasicBlock)]
     assert len(blocks) == 2 + 3 + 4
     assert all(set(block.ca) == {'norm1', 'norm2'} for block in blocks)
@@ -123,8 +121,8 @@ def test_all_weights_are_initialised(kwargs):
         (dict(ca_cfg='norm1'), 'ca_cfg=.*dict'),
         (dict(warm_start='yes'), "warm_start='yes'.*identity"),
         (dict(ca_cfg=dict(attention='CBAM')), "attention='CBAM'.*dict with a type"),
-        (dict(ca_cfg=dict(attention=dict(type=CBAM, reduction=-4))), 'reduction=-4 of CBAM.*positive'),
-        (dict(ca_cfg=dict(attention=dict(type=CBAM), reduction=8)), "'reduction': 8.*attention"),
+        (dict(ca_cfg=dict(attention=dict(type='CoordAttention', reduction=-4))), 'reduction=-4.*positive'),
+        (dict(ca_cfg=dict(reduction=8)), r"'reduction': 8.*attention=dict\("),
     ],
 )
 def test_a_slip_in_the_config_is_named_with_what_is_allowed(kwargs, named):

@@ -129,14 +129,14 @@ def test_compiles_in_one_graph():
     torch.compile(CoordAttention(16), fullgraph=True, backend='eager')(x)
 
 
-@pytest.mark.parametrize('wrong', [{'channels': 0}, {'reduction': -8}, {'reduction': 1.5}, {'gate_scale': 0}])
+@pytest.mark.parametrize('wrong', [{'channels': 0}, {'reduction': -8}, {'reduction': 1.5}])
 def test_refuses_what_is_not_positive(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f'{name}={value}'):
         CoordAttention(**{'channels': 16, **wrong})
 
 
-def test_groups_that_its_few_channels_do_not_divide_into_are_named_with_the_way_out():
+def test_groups_that_its_few_channels_do_not_divide_into_are_named_with_a_hint():
     with pytest.raises(ValueError, match=r"'num_groups': 32.*8 channels.*ca_cfg"):
         CoordAttention(64, norm_cfg=dict(type='GN', num_groups=32))
     block = dict(

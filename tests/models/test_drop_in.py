@@ -15,9 +15,9 @@ from versions import has_torch
 
 from ca_hrnet_plugin import CAHRNet, config_path
 
-EXTRA = copy.deepcopy(Config.fromfile(config_path('ca_hrnet_w16_coco_128x96')).model.backbone.extra.to_dict())
+EXTRA = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone.extra.to_dict()
 for number in range(1, 5):
-    EXTRA[f'stage{number}'].update(num_modules=1, num_blocks=(1,) * number)
+    EXTRA[f'stage{number}']['num_blocks'] = (1,) * number
 X = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 both = pytest.mark.parametrize('kind', [HRNet, CAHRNet])
@@ -160,7 +160,7 @@ def test_the_tracing_onnx_exporter_takes_any_batch_size(backbone, tmp_path):
 @both
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last], ids=str)
 def test_memory_saved_by_checkpointing_changes_no_gradient(backbone, kind, memory_format):
-    saving = kind(EXTRA, init_cfg=None, with_cp=True, **(dict(ca_cfg=dict(low_memory=True)) if kind is CAHRNet else {}))
+    saving = kind(EXTRA, init_cfg=None, with_cp=True)
     saving.double().load_state_dict(backbone.state_dict())
     found, expected = (
         gradients(network.to(memory_format=memory_format), X.to(memory_format=memory_format))

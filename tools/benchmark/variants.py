@@ -7,10 +7,10 @@ import torch.nn.functional as F  # noqa: N812
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
-from mmpose.testing import get_packed_inputs
 from torch import Tensor, nn
 
-from ca_hrnet_plugin.deploy.freeze import gate_statistics, with_frozen_gates
+from ca_hrnet_plugin.deploy.freeze import with_constant_gates
+from ca_hrnet_plugin.evaluation.gate_statistics import gate_statistics
 
 
 class OfficialForm(nn.Module):
@@ -51,10 +51,9 @@ class TimmForm(nn.Module):
 
 
 OTHER_FORMS = {'official form': OfficialForm, 'timm form': TimmForm}
-LOW_MEMORY = 'CA-HRNet, low memory'
-FROZEN = {'frozen by profile': 'profile', 'frozen by channel': 'channel'}
-VARIANTS = ('HRNet', 'CA-HRNet', LOW_MEMORY, *FROZEN, *OTHER_FORMS)
-ONLY_FOR = {LOW_MEMORY: 'training'} | dict.fromkeys(FROZEN, 'inference')
+FROZEN = 'frozen'
+VARIANTS = ('HRNet', 'CA-HRNet', FROZEN, *OTHER_FORMS)
+ONLY_FOR = {FROZEN: 'inference'}
 
 
 def build_pose_model(config: str, variant: str) -> nn.Module:
@@ -78,22 +77,20 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
     attention = {key: backbone.pop(key) for key in ('ca_cfg', 'ca_stages', 'warm_start') if key in backbone}
     if variant in OTHER_FORMS:
         ca_cfg = attention.get('ca_cfg', {})
-        reduction = {'reduction': ca_cfg.pop('reduction')} if 'reduction' in ca_cfg else {}
+        reduction = {name: value for name, value in ca_cfg.get('attention', {}).items() if name == 'reduction'}
         attention['ca_cfg'] = ca_cfg | dict(attention=dict(type=OTHER_FORMS[variant], **reduction))
-    if variant == LOW_MEMORY:
-        attention['ca_cfg'] = attention.get('ca_cfg', {}) | dict(low_memory=True)
+        attention['warm_start'] = 'none'  # as it stands in the other code, not blended in
     if variant != 'HRNet':
         backbone |= dict(type='CAHRNet', **attention)
     model['backbone'] = backbone
     model['data_preprocessor'].setdefault('type', 'PoseDataPreprocessor')
     torch.manual_seed(0)
     built = MODELS.build(model)
-    return frozen(built, cfg.codec['input_size'], FROZEN[variant]) if variant in FROZEN else built
+    return frozen(built, cfg.codec['input_size']) if variant == FROZEN else built
 
 
-def frozen(model: nn.Module, input_size: tuple[int, int], form: str) -> nn.Module:
-    """A copy of CA-HRNet whose gates are what they are for one random crop."""
+def frozen(model: nn.Module, input_size: tuple[int, int]) -> nn.Module:
+    """A copy of CA-HRNet with the gates that it has for one random crop, on average over each channel."""
     width, height = input_size
-    crop = get_packed_inputs(1, input_size=input_size, img_shape=(height, width))
-    people = [dict(inputs=crop['inputs'][0], data_samples=crop['data_samples'][0])]
-    return with_frozen_gates(model, gate_statistics(model, people), form)
+    crop = torch.rand(1, 3, height, width)
+    return with_constant_gates(model, gate_statistics(model.backbone.eval(), [crop]))
