@@ -1,4 +1,4 @@
-"""Whether an exported graph still says what the PyTorch model says."""
+"""Whether an exported graph agrees with the PyTorch model."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,11 +13,12 @@ from .simcc import decode_simcc
 
 
 class Difference(NamedTuple):
-    """What a graph says otherwise than the model.
+    """How far the outputs of a graph are from those of the model.
 
     Attributes:
-        heatmaps (float): The largest difference, relative to the largest value. Of a graph that decodes, of the scores.
-        keypoints (np.ndarray): Of each keypoint, in pixels of the crop, (N, K).
+        heatmaps (float): The largest difference of heatmaps, relative to their largest value; if the graph decodes,
+            that of scores.
+        keypoints (np.ndarray): The difference of each keypoint, in pixels of the crop, (N, K).
     """
 
     heatmaps: float
@@ -25,12 +26,12 @@ class Difference(NamedTuple):
 
     @property
     def typical_keypoint(self) -> float:
-        """What 95 of 100 keypoints differ by at most: where two places of a heatmap are as good, others may differ."""
+        """The 95th percentile: where a heatmap has two equal peaks, a keypoint may move from one to the other."""
         return float(np.quantile(self.keypoints, 0.95))
 
     @property
     def is_small(self) -> bool:
-        """Whether it is what rounding does: 0.001 of the heatmaps, and 0.01 pixels for 95 of 100 keypoints."""
+        """Whether rounding explains it: 0.001 of the heatmaps, and 0.01 pixels for 95 of 100 keypoints."""
         return self.heatmaps <= 1e-3 and self.typical_keypoint <= 0.01
 
 
@@ -39,20 +40,20 @@ def read_crops(model: nn.Module, num_crops: int) -> tuple[Tensor, Tensor]:
 
     Args:
         model (nn.Module): From MMPose's ``init_model``, with its config as ``cfg``.
-        num_crops (int): How many crops: where there are fewer people, they come again.
+        num_crops (int): How many crops. If there are fewer people, they are repeated.
 
     Returns:
         tuple[Tensor, Tensor]: Their crops in BGR pixels, and normalised as the network sees them, (N, 3, H, W).
 
     Raises:
-        FileNotFoundError, AssertionError: The data is not there, as MMPose says it.
-        ValueError: There is no person in it, or none is asked for.
+        FileNotFoundError, AssertionError: The data is missing, in MMPose's words.
+        ValueError: The data has no people, or ``num_crops`` is not positive.
     """
     if num_crops < 1:
         raise ValueError(f'num_crops={num_crops} of read_crops: give 1 or more')
     people = DATASETS.build(model.cfg.test_dataloader.dataset)
     if not len(people):
-        raise ValueError('the test data has no person')
+        raise ValueError(f'the test data ({people.ann_file}) has no people: give annotations of people')
     samples = pseudo_collate([people[index % len(people)] for index in range(num_crops)])
     pixels = torch.stack(samples['inputs']).float()
     return pixels, model.data_preprocessor(samples)['inputs']
@@ -67,7 +68,7 @@ def check_onnx(
         model (nn.Module): The model, in eval mode.
         run (Callable): From :func:`load_onnx`.
         crops (Tensor): Normalised crops, (N, 3, H, W).
-        inputs (Tensor, optional): The same crops as the graph takes them, if it takes pixels.
+        inputs (Tensor, optional): The same crops as pixels, for a graph that takes pixels.
     """
     with torch.no_grad():
         expected = model.head(model.backbone(crops))
@@ -75,15 +76,15 @@ def check_onnx(
     poses = model.head.decode(expected)
     keypoints = np.concatenate([pose.keypoints for pose in poses])
     if isinstance(outputs, tuple):
-        found_keypoints, found = decode_simcc(outputs)
+        graph_keypoints, values = decode_simcc(outputs)
         expected = np.concatenate([pose.keypoint_scores for pose in poses])
-        nowhere = (expected <= 0) & (found <= 0)  # each decoder has a place of its own for a joint that has none
-        found_keypoints[nowhere] = keypoints[nowhere]
+        missing = (expected <= 0) & (values <= 0)  # where a joint has no peak, each decoder returns another place
+        graph_keypoints[missing] = keypoints[missing]
         expected = expected.clip(min=0)
     else:
-        found, expected = np.array(outputs), expected.numpy()
-        found_keypoints = np.concatenate([pose.keypoints for pose in model.head.decode(torch.from_numpy(found))])
+        values, expected = np.array(outputs), expected.numpy()
+        graph_keypoints = np.concatenate([pose.keypoints for pose in model.head.decode(torch.from_numpy(values))])
     return Difference(
-        heatmaps=float(np.abs(found - expected).max() / np.abs(expected).max()),
-        keypoints=np.abs(found_keypoints - keypoints).max(axis=-1),
+        heatmaps=float(np.abs(values - expected).max() / np.abs(expected).max()),
+        keypoints=np.abs(graph_keypoints - keypoints).max(axis=-1),
     )

@@ -10,12 +10,12 @@ from torch import nn
 def fuse_for_inference(model: nn.Module, compile: bool = False) -> nn.Module:
     """Makes a fast copy of a trained model: norms folded into their convolutions, channels last, no gradients.
 
-    The copy is used as the model is, whole (``test_step``, ``inference_topdown``) or its backbone alone. The norms
-    inside the attention are folded too. Heatmaps agree with the model's to 1e-4 of their largest value in float32.
+    Use the copy like the model, whole (``test_step``, ``inference_topdown``) or its backbone alone. The norms inside
+    the attention are folded too. Heatmaps agree with the model's to 1e-4 of their largest value in float32.
 
     Args:
-        model (nn.Module): A model of MMPose; it is left as it is.
-        compile (bool): Compiles the backbone by ``torch.compile`` when it is first called, which takes a minute.
+        model (nn.Module): A model of MMPose. It is not changed.
+        compile (bool): Whether the first call compiles the backbone by ``torch.compile``, which takes a minute.
     """
     fused = fuse_conv_bn(copy.deepcopy(model).eval()).requires_grad_(False).to(memory_format=torch.channels_last)
     if compile:

@@ -1,4 +1,4 @@
-"""Poses of many people, of whichever images, in batches of a size that the hardware likes."""
+"""Poses of people from many images, in batches of a size that suits the hardware."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,19 +15,19 @@ from torch import nn
 def predict_people(
     model: nn.Module, people: Iterable[tuple[np.ndarray | str | Path, Sequence[float]]], batch_size: int = 32
 ) -> Iterator[PoseDataSample]:
-    """Does for people of many images what MMPose's ``inference_topdown`` does for those of one.
+    """Does for people of many images what MMPose's ``inference_topdown`` does for those of one image.
 
     Args:
         model (nn.Module): A top-down model from MMPose's ``init_model``.
-        people (Iterable): Of each person the image, a file or an array (height, width, 3) as OpenCV reads it, and the
-            box [left, top, right, bottom] in its pixels. They are taken one batch at a time.
-        batch_size (int): People that the network sees at once.
+        people (Iterable): For each person the image, a file or an array (height, width, 3) as OpenCV reads it, and the
+            box [left, top, right, bottom] in its pixels. People are taken one batch at a time.
+        batch_size (int): How many people the network sees at once.
 
     Yields:
-        PoseDataSample: Of each person in turn, with ``pred_instances`` as of ``inference_topdown``.
+        PoseDataSample: For each person in turn, with ``pred_instances`` as from ``inference_topdown``.
 
     Raises:
-        ValueError: A box has other than four numbers, or no area, or the batch size is not positive.
+        ValueError: A box does not have four numbers, or has no area, or the batch size is not positive.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of predict_people: give 1 or more')

@@ -22,11 +22,11 @@ HEATMAP_CODECS = (MSRAHeatmap, UDPHeatmap, MegviiHeatmap)
 
 
 class _AttentionGraph(nn.Module):
-    """Coordinate attention in the operators that a runtime is quickest with: window pooling, 4D all the way.
+    """Coordinate attention in the operators that a runtime runs fastest: window pooling, always in four dimensions.
 
-    ONNX Runtime has a blocked layout for its convolutions, and operators in that layout. A product with a gate that has
-    to be broadcast is not among them, a product of two maps is, and so the gates are enlarged to maps: then no map
-    leaves the layout. For other runtimes that would be two more passes.
+    ONNX Runtime has a blocked layout for convolutions, and other operators in that layout. A product with a broadcast
+    gate is not among them; a product of two maps is. So the gates are enlarged to maps, and no map leaves the layout.
+    In other runtimes that would cost two more passes.
     """
 
     def __init__(self, attention: CoordAttention, enlarge_gates: bool):
@@ -59,11 +59,11 @@ class _Graph(nn.Module):
 
 
 class _Normalise(nn.Module):
-    """What MMPose's data preprocessor does to the values of images, for a batch of BGR pixels."""
+    """MMPose's data preprocessor as a layer, for a batch of BGR pixels."""
 
     def __init__(self, preprocessor: nn.Module):
         super().__init__()
-        self.to_rgb = getattr(preprocessor, '_channel_conversion', False)  # MMEngine's, which has no public name for it
+        self.to_rgb = getattr(preprocessor, '_channel_conversion', False)  # MMEngine has no public name for it
         self.register_buffer('order', torch.tensor([2, 1, 0] if self.to_rgb else [0, 1, 2]))
         self.register_buffer('mean', getattr(preprocessor, 'mean', torch.zeros(3, 1, 1)))
         self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)))
@@ -87,20 +87,20 @@ def export_onnx(
     (N, K, height / 4, width / 4), which ``model.head.decode`` turns into keypoints in pixels of the crop.
 
     Args:
-        model (nn.Module): A model of MMPose with a backbone and a heatmap head; it is left as it is.
-        path (str | Path): The file to write, whole or not at all.
+        model (nn.Module): A model of MMPose with a backbone and a heatmap head. It is not changed.
+        path (str | Path): The file to write. If the export fails, nothing is written.
         input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
-        batch_size (int, optional): Fixed number of crops; any number by default.
-        runtime (str): The one of ``RUNTIMES`` that the graph is to be quickest in. Any runs it.
-        takes_pixels (bool): Whether ``crops`` are pixels instead, BGR from 0 to 255 as OpenCV reads them, which the
-            graph normalises.
+        batch_size (int, optional): A fixed number of crops; any number by default.
+        runtime (str): Which of ``RUNTIMES`` the graph is optimised for. Any of them runs it.
+        takes_pixels (bool): Whether the graph normalises: ``crops`` are then pixels, BGR from 0 to 255 as OpenCV reads
+            them.
         simcc (bool): Whether the graph decodes: instead of heatmaps it gives ``simcc_x`` (N, K, 2 width) and
             ``simcc_y`` (N, K, 2 height), as RTMPose does.
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
-        ValueError: There is no such runtime or batch size, the network has no heatmaps, or the codec is not one that
-            SimCC vectors can hold.
+        ValueError: The runtime is unknown, the batch size is not positive, the network has no heatmaps, or SimCC
+            vectors cannot hold the codec's keypoints.
     """
     _check_runtime(runtime)
     if batch_size is not None and batch_size < 1:
@@ -112,7 +112,7 @@ def export_onnx(
             f'of {", ".join(kind.__name__ for kind in HEATMAP_CODECS)}'
         )
     width, height = input_size
-    model = copy.deepcopy(model).to('cpu', torch.float32)  # before norms are folded, so that nothing is rounded
+    model = copy.deepcopy(model).to('cpu', torch.float32)  # before norms are folded, or folding would round
     network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
@@ -129,7 +129,7 @@ def export_onnx(
 
 
 def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], takes_pixels: bool) -> None:
-    """Writes into a graph's metadata what a program needs that has neither MMPose nor the config."""
+    """Writes into a graph's metadata what a program needs if it has neither MMPose nor the config."""
     import onnx
 
     normalise = _Normalise(model.data_preprocessor)
@@ -164,7 +164,7 @@ def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs
 def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs]:
     import openvino
 
-    # Its own choice of precision would be bfloat16 where the processor has it.
+    # By default it computes in bfloat16 on processors that have it.
     config = dict(INFERENCE_NUM_THREADS=num_threads, INFERENCE_PRECISION_HINT='f32')
     compiled = openvino.Core().compile_model(path, 'CPU', config)
     return lambda crops: _alone(compiled(crops).to_tuple())
@@ -188,14 +188,14 @@ def load_onnx(path: str | Path, runtime: str, num_threads: int | None = None) ->
     Args:
         path (str | Path): The graph.
         runtime (str): ``'ONNX Runtime'`` or ``'OpenVINO'``.
-        num_threads (int, optional): As many as PyTorch uses by default.
+        num_threads (int, optional): By default as many as PyTorch uses.
 
     Returns:
-        Callable: From crops to heatmaps, or to both SimCC vectors: arrays of float32.
+        Callable: Maps crops to heatmaps, or to the two SimCC vectors: arrays of float32.
 
     Raises:
         ModuleNotFoundError: The runtime is not installed.
-        ValueError: There is no such runtime.
+        ValueError: The runtime is unknown.
     """
     _check_runtime(runtime)
     return RUNTIMES[runtime](Path(path), num_threads or torch.get_num_threads())

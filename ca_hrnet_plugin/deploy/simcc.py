@@ -1,4 +1,4 @@
-"""Heatmaps decoded inside a graph, in the form that rtmlib's ``RTMPose`` and other runtimes of RTMPose read."""
+"""Heatmaps decoded inside a graph, into what rtmlib's ``RTMPose`` and other runtimes of RTMPose read."""
 
 import numpy as np
 import torch
@@ -12,14 +12,14 @@ SPLIT_RATIO = 2  # bins of a vector per pixel of the crop, as in RTMPose
 class SimCC(nn.Module):
     """Decodes heatmaps as MMPose's ``MSRAHeatmap`` does, and returns the two vectors of SimCC.
 
-    Each peak moves a quarter of a heatmap pixel towards its higher neighbour. That is a whole pixel of the crop, which
-    the vectors hold exactly: they are the score in the keypoint's bin, and 0 elsewhere.
+    Each peak moves a quarter of a heatmap pixel towards its higher neighbour. That is a whole pixel of the crop, so the
+    vectors hold it exactly: the score in the keypoint's bin, and 0 elsewhere.
 
     Args:
         codec (nn.Module): The decoder of a heatmap head.
 
     Raises:
-        ValueError: The codec is not MMPose's plain heatmap, four pixels of the crop to one of the heatmap.
+        ValueError: The codec is not MMPose's plain heatmap at a quarter of the crop's size.
     """
 
     def __init__(self, codec: MSRAHeatmap):

@@ -11,16 +11,16 @@ from torch import nn
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """What MMEngine's ``AmpOptimWrapper`` is on a GPU, without the loss scale, which bfloat16 does not need.
+    """MMEngine's ``AmpOptimWrapper`` for a CPU, without the loss scale, which bfloat16 does not need.
 
-    ``--cfg-options optim_wrapper.type=Bfloat16OptimWrapper model.train_cfg.compute_acc=False`` adds it to any config:
-    MMPose takes the accuracy that it prints while it trains through NumPy, which has no bfloat16. Weights, validation
-    and tests stay in float32.
+    ``--cfg-options optim_wrapper.type=Bfloat16OptimWrapper model.train_cfg.compute_acc=False`` adds it to any config.
+    MMPose computes the training accuracy in NumPy, which has no bfloat16. Weights, validation and tests stay in
+    float32.
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Casts what runs within to bfloat16, operator by operator, as ``torch.autocast`` does."""
+        """Runs the operators within it in bfloat16, as ``torch.autocast`` chooses them."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield

@@ -9,10 +9,10 @@ from mmpose.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Lays weights, and so feature maps, out as (N, H, W, C), in which tensor cores and oneDNN may be faster.
+    """Stores weights, and so feature maps, as (N, H, W, C), with which tensor cores and oneDNN may be faster.
 
     ``--cfg-options default_hooks.layout.type=ChannelsLastHook`` adds it to any config. Shapes, state dicts and results
-    stay what they are, but for rounding.
+    stay the same, but for rounding.
     """
 
     priority = 'VERY_HIGH'
@@ -23,5 +23,5 @@ class ChannelsLastHook(Hook):
         model = runner.model.module if is_wrapped else runner.model
         model.to(memory_format=torch.channels_last)
         if is_wrapped:
-            # DDP lays its gradients out as the weights are when it wraps them, which MMEngine does before any hook.
+            # DDP gives gradients the memory format that weights had when they were wrapped, which is before any hook.
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)

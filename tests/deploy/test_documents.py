@@ -19,10 +19,10 @@ DOCUMENTS = [Path(__file__).parents[2] / name for name in ('README.md', 'docs/de
 
 
 def program(word: str) -> str:
-    """The one with the word in it."""
+    """The program that has this word in it."""
     text = ''.join(document.read_text() for document in DOCUMENTS)
-    (found,) = [one for one in re.findall(r'```python\n(.*?)```', text, re.DOTALL) if word in one]
-    return found
+    (program,) = [code for code in re.findall(r'```python\n(.*?)```', text, re.DOTALL) if word in code]
+    return program
 
 
 @pytest.fixture(params=['noise', 'real'])
@@ -34,7 +34,8 @@ def people(request, tmp_path) -> list[tuple[str, list[float]]]:
     folder = request.getfixturevalue('real_data') / 'coco'
     content = json.loads((folder / 'annotations/person_keypoints_train2017.json').read_text())
     files = {image['id']: str(folder / 'train2017' / image['file_name']) for image in content['images']}
-    return [(files[one['image_id']], one['bbox']) for one in content['annotations'] if one['num_keypoints']]
+    people = [person for person in content['annotations'] if person['num_keypoints']]
+    return [(files[person['image_id']], person['bbox']) for person in people]
 
 
 def test_rtmlib_gives_the_keypoints_of_mmpose(model, people, tmp_path, monkeypatch):
