@@ -20,7 +20,7 @@ from ca_hrnet_plugin.deploy import check_onnx, export_onnx, freeze_gates, load_o
 from ca_hrnet_plugin.deploy.freeze import average_precision, with_frozen_gates
 from ca_hrnet_plugin.reporting.gate_report import recorded_gates, replaced_gates
 
-CONFIG = 'study/ca_hrnet_w16_128x96'
+CONFIG = 'demo/ca_hrnet_w16_128x96'
 INPUT = torch.randn(4, 3, 128, 96, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
@@ -31,8 +31,9 @@ class Stacked(nn.Module):
         return dict(inputs=torch.stack(batch['inputs']))
 
 
-def build(name: str) -> nn.Module:
+def build(name: str, **backbone) -> nn.Module:
     cfg = Config.fromfile(config_path(name))
+    cfg.model.backbone.update(backbone)
     init_default_scope(cfg.default_scope)
     return MODELS.build(cfg.model).double().eval()
 
@@ -88,7 +89,8 @@ def test_a_model_in_training_is_frozen_as_it_infers_and_left_as_it_was(model):
 
 
 def test_frozen_by_channel_it_is_a_checkpoint_of_stock_hrnet_and_by_profile_one_of_a_config(model):
-    stock, profiles = build('study/hrnet_w16_128x96'), build('study/ca_hrnet_w16_128x96_profiles')
+    attention = dict(type='ca_hrnet_plugin.models.GateProfiles', map_size=(32, 24), base_channels=16)
+    stock, profiles = build('demo/hrnet_w16_128x96'), build(CONFIG, warm_start='none', ca_cfg=dict(attention=attention))
     for form, other in (('channel', stock), ('profile', profiles)):
         network = frozen(model, form)
         other.load_state_dict(network.state_dict(), strict=True)
@@ -123,7 +125,7 @@ def test_a_graph_of_frozen_gates_says_what_pytorch_says(model, form, tmp_path):
 
 def test_what_cannot_be_frozen_is_told(model):
     with pytest.raises(ValueError, match='no CoordAttention: give a config of CA-HRNet'):
-        freeze_gates(build('study/hrnet_w16_128x96'), people(), 'channel')
+        freeze_gates(build('demo/hrnet_w16_128x96'), people(), 'channel')
     with pytest.raises(ValueError, match=r"form='rows'.*profile, channel"):
         with_frozen_gates(model, {}, 'rows')
 
@@ -171,7 +173,7 @@ def test_the_tools_freeze_and_report_on_a_config_s_own_data(tool, tmp_path, monk
         assert code == 0 and '18 of 18 modules frozen by channel: AP 58.00 before, 40.00 after' in said
         code, said, _ = tool('export', config, weights, '--out', tmp_path / 'some.onnx', *options, '--max-drop', 5.5)
         assert code == 0 and '5 of 18 modules frozen by channel: AP 58.00 before, 53.00 after' in said
-    stock = build('study/hrnet_w16_128x96')
+    stock = build('demo/hrnet_w16_128x96')
     stock.load_state_dict(torch.load(tmp_path / 'hrnet.pth')['state_dict'], strict=True)
     gates = [node for node in onnx.load(tmp_path / 'hrnet.onnx').graph.node if node.op_type == 'Sigmoid']
     assert not gates
