@@ -1,4 +1,4 @@
-# A narrow CA-HRNet at low resolution, from scratch: for two CPU cores, trials and tests.
+# A narrow CA-HRNet at low resolution, trained from scratch: for two CPU cores, trials and tests.
 _base_ = './hrnet_w16_coco_128x96.py'
 
 model = dict(backbone=dict(type='CAHRNet'))

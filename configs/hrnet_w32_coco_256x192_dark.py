@@ -4,9 +4,11 @@ _base_ = './hrnet_w32_coco_256x192.py'
 codec = dict(_base_.codec, unbiased=True)
 model = dict(head=dict(decoder=codec))
 
-train_pipeline = _base_.train_pipeline
-for transform in train_pipeline:
-    if transform['type'] == 'GenerateTarget':
-        transform['encoder'] = codec
-del transform
+train_pipeline = [
+    *_base_.loading,
+    *_base_.augmentation,
+    _base_.affine,
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -4,12 +4,14 @@ _base_ = './hrnet_w32_coco_256x192.py'
 codec = dict(_base_.codec, type='UDPHeatmap')
 model = dict(head=dict(decoder=codec), test_cfg=dict(shift_heatmap=False))
 
-train_pipeline, val_pipeline = _base_.train_pipeline, _base_.val_pipeline
-for transform in train_pipeline + val_pipeline:
-    if transform['type'] == 'TopdownAffine':
-        transform['use_udp'] = True
-    elif transform['type'] == 'GenerateTarget':
-        transform['encoder'] = codec
-del transform
+affine = dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True)
+train_pipeline = [
+    *_base_.loading,
+    *_base_.augmentation,
+    affine,
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [*_base_.loading, affine, dict(type='PackPoseInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = test_dataloader = dict(dataset=dict(pipeline=val_pipeline))

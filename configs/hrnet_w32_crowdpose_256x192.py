@@ -1,4 +1,4 @@
-# HRNet-W32 on CrowdPose as MMPose trains it there, evaluated by crowd level too. See docs/datasets.md.
+# HRNet-W32 on CrowdPose with MMPose's protocol, also evaluated by crowd level. See docs/datasets.md.
 _base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/crowdpose/td-hm_hrnet-w32_8xb64-210e_crowdpose-256x192.py'
 custom_imports = dict(imports=['ca_hrnet_plugin'], allow_failed_imports=False)
 

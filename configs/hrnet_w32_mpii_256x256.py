@@ -1,4 +1,4 @@
-# HRNet-W32 on MPII as MMPose trains it there. See docs/datasets.md.
+# HRNet-W32 on MPII with MMPose's protocol. See docs/datasets.md.
 _base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_hrnet-w32_8xb64-210e_mpii-256x256.py'
 custom_imports = dict(imports=['ca_hrnet_plugin'], allow_failed_imports=False)
 

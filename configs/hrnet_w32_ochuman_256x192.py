@@ -1,4 +1,4 @@
-# HRNet-W32 trained on COCO and tested on OCHuman, in its ground-truth boxes. See docs/datasets.md.
+# HRNet-W32 trained on COCO and tested on OCHuman in ground-truth boxes. See docs/datasets.md.
 _base_ = './hrnet_w32_coco_256x192.py'
 
 data_root = '{{$CA_HRNET_DATA:data}}/ochuman/'

@@ -1,4 +1,4 @@
-# The width of HRNet-W48, and its ImageNet weights. Not called model, because MMEngine allows a name in one base alone.
+# The width of HRNet-W48 and its ImageNet weights. Not named model: MMEngine refuses a name that two bases define.
 hrnet_w48 = dict(
     backbone=dict(
         extra=dict(

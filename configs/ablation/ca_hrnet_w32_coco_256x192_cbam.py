@@ -1,4 +1,5 @@
-# Convolutional block attention (Woo et al., ECCV 2018) in the place of coordinate attention.
+# Convolutional block attention (CBAM, Woo et al., ECCV 2018) instead of coordinate attention.
+# Only this config needs timm: pip install timm
 _base_ = '../ca_hrnet_w32_coco_256x192.py'
 
-model = dict(backbone=dict(ca_cfg=dict(attention=dict(type='ca_hrnet_plugin.models.CBAM', reduction=16))))
+model = dict(backbone=dict(ca_cfg=dict(attention=dict(type='timm.layers.cbam.CbamModule', rd_ratio=1 / 16))))

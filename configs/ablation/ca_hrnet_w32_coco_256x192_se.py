@@ -1,4 +1,4 @@
-# Squeeze-and-excitation (Hu et al., CVPR 2018) in the place of coordinate attention.
+# Squeeze-and-excitation (SE, Hu et al., CVPR 2018) instead of coordinate attention.
 _base_ = '../ca_hrnet_w32_coco_256x192.py'
 
 model = dict(backbone=dict(ca_cfg=dict(attention=dict(type='mmpose.models.backbones.utils.SELayer', ratio=16))))

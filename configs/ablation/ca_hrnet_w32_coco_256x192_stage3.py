@@ -1,4 +1,4 @@
-# Attention in stage 3 alone.
+# Attention in stage 3 only.
 _base_ = '../ca_hrnet_w32_coco_256x192.py'
 
 model = dict(backbone=dict(ca_stages=(3,)))

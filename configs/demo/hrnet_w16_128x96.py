@@ -1,25 +1,33 @@
-# The demo's HRNet from scratch: narrow, shallow, and a schedule of minutes on two CPU cores.
-_base_ = ['../hrnet_w16_coco_128x96.py', '../_base_/hrnet_w16_shallow.py']
+# The demo's HRNet from scratch: narrow, shallow, and scheduled for minutes on two CPU cores.
+_base_ = '../hrnet_w16_coco_128x96.py'
 
-# Distribution-aware coordinates: a cell of these heatmaps is four pixels.
+# Distribution-aware coordinates, because a cell of these heatmaps covers four pixels.
 codec = dict(_base_.codec, unbiased=True)
 model = dict(
-    backbone=dict(extra=_base_.shallow),
+    backbone=dict(
+        extra=dict(
+            stage1=dict(num_blocks=(1,), num_channels=(32,)),
+            stage2=dict(num_blocks=(2, 2)),
+            stage3=dict(num_modules=1, num_blocks=(2, 2, 2)),
+            stage4=dict(num_modules=1, num_blocks=(2, 2, 2, 2)),
+        )
+    ),
     head=dict(decoder=codec),
-    train_cfg=dict(compute_acc=False),  # which bfloat16 does not have
+    train_cfg=dict(compute_acc=False),  # not supported in bfloat16
 )
 
-# Whole upright people: little rotation, and no crops of half a body.
-train_pipeline = [transform for transform in _base_.train_pipeline if transform['type'] != 'RandomHalfBody']
-for transform in train_pipeline:
-    if transform['type'] == 'RandomBBoxTransform':
-        transform.update(rotate_factor=15)
-    elif transform['type'] == 'GenerateTarget':
-        transform['encoder'] = codec
-del transform
-# Workers that live on are waited for at the end, 5 seconds each, if another loader began after them.
+# People are upright and whole: little rotation, and no half-body crops.
+train_pipeline = [
+    *_base_.loading,
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomBBoxTransform', rotate_factor=15, scale_factor=(0.7, 1.35)),
+    _base_.affine,
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+# Persistent workers would delay the end by 5 seconds each if another loader was started after them.
 train_dataloader = dict(batch_size=32, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
-# Ground-truth boxes: a test is of poses alone.
+# Ground-truth boxes, so that tests measure poses alone.
 val_dataloader = test_dataloader = dict(batch_size=64, persistent_workers=False, dataset=dict(bbox_file=None))
 
 optim_wrapper = dict(optimizer=dict(lr=4e-3))

@@ -1,4 +1,4 @@
-# The demo's HRNet, a few epochs further: load_from names the checkpoint to go on from.
+# The demo's HRNet for a few more epochs: load_from names the checkpoint to continue from.
 _base_ = './hrnet_w16_128x96.py'
 
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -1,4 +1,0 @@
-# Squeeze-and-excitation in the place of coordinate attention.
-_base_ = './ca_hrnet_w16_lsp_128x96.py'
-
-model = dict(backbone=dict(ca_cfg=dict(attention=dict(type='mmpose.models.backbones.utils.SELayer', ratio=16))))
