@@ -48,7 +48,7 @@ class _Graph(nn.Module):
     def __init__(self, model: nn.Module, enlarge_gates: bool, takes_pixels: bool, simcc: bool):
         super().__init__()
         self.backbone, self.head = model.backbone, model.head
-        self.normalise = _Normalise(model.data_preprocessor) if takes_pixels else nn.Identity()
+        self.normalise = Normalise(model.data_preprocessor) if takes_pixels else nn.Identity()
         self.decode = SimCC(model.head.decoder) if simcc else nn.Identity()
         for name, attention in coord_attention_modules(self).items():
             parent, _, child = name.rpartition('.')
@@ -58,7 +58,7 @@ class _Graph(nn.Module):
         return self.decode(self.head(self.backbone(self.normalise(crops))))
 
 
-class _Normalise(nn.Module):
+class Normalise(nn.Module):
     """MMPose's data preprocessor as a layer, for a batch of BGR pixels."""
 
     def __init__(self, preprocessor: nn.Module):
@@ -132,7 +132,7 @@ def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], takes_p
     """Writes into a graph's metadata what a program needs if it has neither MMPose nor the config."""
     import onnx
 
-    normalise = _Normalise(model.data_preprocessor)
+    normalise = Normalise(model.data_preprocessor)
     properties = dict(
         input='BGR pixels' if takes_pixels else f'{"RGB" if normalise.to_rgb else "BGR"} pixels, less mean, by std',
         mean=_listed(normalise.mean.flatten()),

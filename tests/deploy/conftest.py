@@ -13,9 +13,11 @@ def model():
     cfg = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
     for number, stage in enumerate((cfg.model.backbone.extra[f'stage{number}'] for number in range(1, 5)), start=1):
         stage.update(num_modules=1, num_blocks=(1,) * number)  # exporters take their time
+    cfg.model.backbone.ca_stages = (2,)
     torch.manual_seed(0)
     model = init_model(cfg, device='cpu')
     look_trained(model.backbone)
+    model.head.final_layer.bias.data += 1  # or some joints have no peak above 0
     return model
 
 
