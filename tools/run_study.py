@@ -13,7 +13,7 @@ time, and give it again. In OUT are left
 
 With --report it trains nothing and prints what the folds that are done say together, as the difference of each network
 to the first: HRNet, or the first of --networks. With --gates CA-HRNet it tests that network of each fold with other
-gates in the place of its own, as tools/attention_report.py does, and prints what they say together.
+gates in the place of its own, as tools/report_gates.py does, and prints what they say together.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import Interval, crowd_index, evaluate_results, paired_bootstrap
 from ca_hrnet_plugin.evaluation.coco_files import read_annotations
 from ca_hrnet_plugin.evaluation.split_eval import CROWD_LEVELS
-from ca_hrnet_plugin.reporting.gate_report import NAMES, predict_with_gates
+from ca_hrnet_plugin.reporting.gate_report import GATES, predict_with_gates
 from ca_hrnet_plugin.reporting.protocol import read_protocol
 from ca_hrnet_plugin.whole_file import whole_file
 
@@ -79,7 +79,7 @@ def main() -> None:
                 test_other_gates(args.gates, out / f'fold{fold}' / args.gates)
             except ValueError as error:
                 sys.exit(f'fold {fold}, {args.gates}: {error}')
-        print(report({NAMES[gates]: f'{args.gates}/gates/{gates}.json' for gates in NAMES}, out, args.folds))
+        print(report({gates: f'{args.gates}/gates/{gates}.json' for gates in GATES}, out, args.folds))
         return
     write_folds(data, out / 'annotations', args.folds)
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -154,7 +154,6 @@ def test_the_report_is_of_the_folds_that_every_network_has_done(data, tmp_path, 
     done = [one for fold in (0, 2) for one in read(tmp_path / f'fold{fold}/CA-HRNet/results.json')]
     expected = evaluate_results(tmp_path / 'annotations/done.json', done).figures()['AP']
     assert f'| {100 * expected:.1f}, +' in row
-    assert 'AR trend (crowd)' in table
 
 
 def test_other_gates_of_a_fold_are_tested_and_its_own_find_what_mim_test_finds(
@@ -191,8 +190,8 @@ def test_other_gates_of_a_fold_are_tested_and_its_own_find_what_mim_test_finds(
         run_study.main()
     assert '--gates tests one network as it was trained' in capsys.readouterr().err
 
-    own = poses(work_dir / 'gates/own.json')
+    own = poses(work_dir / 'gates/own gates.json')
     np.testing.assert_allclose(own, poses(work_dir / 'results.json'), atol=0.01)
-    for gates in ('shuffled', 'profile', 'channel', 'constant'):
+    for gates in ("another person's", 'mean profile', 'mean channel', 'one mean'):
         other = poses(work_dir / f'gates/{gates}.json')
         assert other.shape == own.shape and not np.allclose(other, own, atol=0.01)

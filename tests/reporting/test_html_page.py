@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ca_hrnet_plugin.reporting.page import write_report
+from ca_hrnet_plugin.reporting import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-# What a browser makes of the page on a phone: its width with all that sticks out, and how many pictures it shows.
+# Writes into the title how wide the page is on a phone, with all that sticks out, and how many pictures it shows.
 MEASURE = """<script>onload = () => parent.document.title = JSON.stringify([document.documentElement.scrollWidth,
     [...document.images].filter(image => image.naturalWidth).length])</script>"""
 
@@ -26,10 +26,8 @@ def pictures(tmp_path):
 
 
 def write(folder, pictures):
-    cells = ''.join(
-        f'<td>{cell}</td>' for cell in ('AP occlusion medium', '100.0', '100.0', '-100.0', '[-10.0, +10.0]')
-    )
-    table = f'<table><tbody><tr>{cells}</tr></tbody></table>'
+    cells = 'AP occlusion medium', '100.0', '100.0', '-100.0', '[-10.0, +10.0]'
+    table = f'<table><tbody><tr><td>{"</td><td>".join(cells)}</td></tr></tbody></table>'
     return write_report(folder, 'A & B', {'Poses': pictures, 'Table 1 <&>': ['demo <&> "{x}"', table]})
 
 
@@ -45,7 +43,7 @@ def test_the_page_holds_its_pictures_and_fetches_nothing(tmp_path, pictures):
     assert re.findall('<h2>(.*?)</h2>', page) == ['Poses', 'Table 1 &lt;&amp;&gt;']
 
 
-def test_a_missing_picture_leaves_the_page_as_it_was(tmp_path, pictures):
+def test_a_missing_picture_leaves_the_old_page_unchanged(tmp_path, pictures):
     index = write(tmp_path, pictures)
     before = index.read_bytes()
     with pytest.raises(ValueError, match=r'nowhere\.png is missing'):

@@ -1,0 +1,57 @@
+"""Reports what the gates of a trained CA-HRNet do, on the test data of its config. It trains nothing.
+
+Prints AP and AR, in all images and by crowd level, with the network's own gates; with those of another person in their
+place; and with the mean gates of training people: one for each row and column (profile), one factor for each channel,
+and one factor for each module. Then it prints how much the gates of each module vary over people, positions and
+channels. All of this is without flip test.
+
+If another person's gates do as well, the network does not look at the person. If the mean profile does as well, its
+gates are a position prior, and deploy.freeze_gates makes a faster network of the same AP.
+
+  python tools/report_gates.py CONFIG CHECKPOINT --out gates.pdf
+"""
+
+import argparse
+import contextlib
+import pickle
+import sys
+from pathlib import Path
+
+from arguments import positive
+from tabulate import tabulate
+
+from ca_hrnet_plugin.checkpoints.fit import load_model
+from ca_hrnet_plugin.evaluation import level_splits
+from ca_hrnet_plugin.reporting import draw_gate_report, format_tables, read_protocol, report_gates, save_figure
+from ca_hrnet_plugin.reporting.gate_report import MODULE_HEADERS, module_rows
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument(
+        '--people', type=positive, default=1000, help='training people for the means (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--resamples', type=positive, default=1000, help='resamples of the bootstrap (default: %(default)s)'
+    )
+    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    parser.add_argument('--out', type=Path, help='figure to write: .png, .jpg, .svg or .pdf')
+    args = parser.parse_args()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # only the tables go to standard output
+            model, protocol = load_model(args.config, args.checkpoint), read_protocol(args.config)
+            rows, statistics = report_gates(model, protocol, args.people, args.resamples)
+        if args.out:
+            save_figure(draw_gate_report(rows, statistics), args.out)
+    except (ValueError, OSError, pickle.UnpicklingError) as error:
+        sys.exit(f'no report: {error}')
+    print(format_tables(rows, args.format, [level for level in level_splits() if level.measure == 'crowd']))
+    table_format = 'github' if args.format == 'markdown' else 'simple'
+    print('', tabulate(module_rows(statistics), MODULE_HEADERS, table_format, floatfmt='.4f'), sep='\n')
+
+
+if __name__ == '__main__':
+    main()
