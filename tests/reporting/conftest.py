@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from random_people import make_annotations, make_detections
@@ -10,9 +11,12 @@ from ca_hrnet_plugin.reporting import read_protocol
 
 @pytest.fixture(scope='session')
 def two_networks(tmp_path_factory):
-    """An annotation file of random people, and the results of a worse and a better network on it."""
+    """Annotations of random people, and the results of a worse and a better network. Each image has its own shade."""
     rng, folder = np.random.default_rng(3), tmp_path_factory.mktemp('networks')
     dataset = make_annotations(40, 3, rng)
+    for image in dataset['images']:
+        image['file_name'] = f'{image["id"]}.png'
+        cv2.imwrite(str(folder / image['file_name']), np.full((480, 640, 3), image['id'], dtype=np.uint8))
     contents = {'annotations.json': dataset}
     for noise in (0.1, 0.06):
         contents[f'{noise}.keypoints.json'] = make_detections(dataset, noise, 1, rng)
@@ -23,7 +27,7 @@ def two_networks(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def protocol(two_networks):
-    return read_protocol(ann_file=two_networks[0])
+    return read_protocol(ann_file=two_networks[0], image_dir=Path(two_networks[0]).parent)
 
 
 @pytest.fixture
