@@ -91,10 +91,10 @@ def mean_gates(statistics: dict[str, GateStatistics]) -> dict[str, dict[str, tup
     for name, module in statistics.items():
         rows, columns = module.rows.float(), module.columns.float()
         factor = rows.mean(1, keepdim=True) * columns.mean(2, keepdim=True)  # (C, 1, 1)
-        one = factor.new_ones(1, 1, 1)
+        ones = factor.new_ones(1, 1, 1)
         profiles[name] = rows, columns
-        channels[name] = factor, one
-        factors[name] = factor.mean() * one, one
+        channels[name] = factor, ones
+        factors[name] = factor.mean() * ones, ones
     return dict(zip(MEANS, (profiles, channels, factors), strict=True))
 
 
