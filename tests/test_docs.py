@@ -18,6 +18,7 @@ from mmpose.registry import MODELS
 from versions import since_torch
 
 import ca_hrnet_plugin.deploy
+import ca_hrnet_plugin.reporting
 from ca_hrnet_plugin import config_path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -103,7 +104,7 @@ def test_the_examples_of_the_api_give_what_they_show(drawn_data, tmp_path, monke
 
 def test_every_public_name_has_an_example():
     examples = ''.join(blocks(DOCS / 'api.md', 'pycon'))
-    for package in (ca_hrnet_plugin, ca_hrnet_plugin.models, ca_hrnet_plugin.deploy):
+    for package in (ca_hrnet_plugin, ca_hrnet_plugin.models, ca_hrnet_plugin.deploy, ca_hrnet_plugin.reporting):
         assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', examples)] == []
 
 

@@ -1,20 +1,20 @@
-r"""Prints Table 1 of the paper from runs on disk: a row for each network, and its difference to the first row.
+r"""Prints Table 1 of the paper from files that runs left: each network, and its difference to the first one.
 
-Each row is NAME=SOURCE, where SOURCE is one of
-  WORK_DIR                the newest test in it (mim test) or, without one, the best validation by AP
+Each network is NAME=SOURCE, where SOURCE is one of
+  WORK_DIR                its newest test (mim test) or, without a test, its validation with the best AP
   METRICS.json            metrics of mim test --out
-  RESULTS.keypoints.json  a COCO keypoint result, which mim test leaves with
+  RESULTS.keypoints.json  a COCO keypoint result, which mim test writes with
                           --cfg-options test_evaluator.outfile_prefix=RESULTS
-  PREDICTIONS.pkl         predictions of mim test --dump
-  CONFIG.py:CHECKPOINT    tested now, as mim test does; leaves its keypoint result in the config's work dir
-  'work_dirs/seed*'       a pattern, in quotes, that finds one of the first four for each of several runs: their mean,
-                          and their standard deviation
+  'work_dirs/seed*'       in quotes, a pattern that matches one of these for each of several runs: gives their mean and
+                          their standard deviation
 
-Keypoint results and predictions need --ann-file or --config. Rows of them have the 95 % interval of each difference,
-from a paired bootstrap over images. Of several runs it covers images and runs, and runs of two rows are paired by what
-the * of their patterns matched, such as a seed.
-Figures are in percent; a dash is a figure that there is not, such as the AP of a level without instances. Where each
-row is from is said on standard error. The column boxes is of what a row's config, or --config, tests in.
+Keypoint results need --ann-file or --config. Their differences have a 95 % interval from a paired bootstrap over
+images. With several runs, the interval covers images and runs. Runs of two networks are paired by what the * of their
+patterns matched, such as a seed.
+
+Figures are in percent. A dash stands for a missing figure, such as the AP of a level without instances. The column
+boxes says whether the network was tested with detected or ground truth boxes, as far as a config is known. Standard
+error has the source of each row.
 
   python tools/benchmark_table.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --format markdown
   python tools/benchmark_table.py HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --levels \
@@ -29,30 +29,32 @@ from arguments import by_name, named_path
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
-from ca_hrnet_plugin.reporting.complexity import measure_complexity
-from ca_hrnet_plugin.reporting.protocol import read_protocol
-from ca_hrnet_plugin.reporting.results import read_result
-from ca_hrnet_plugin.reporting.table import FORMATS, compare, format_tables
+from ca_hrnet_plugin.reporting import compare, format_tables, measure_complexity, read_protocol, read_result
+from ca_hrnet_plugin.reporting.table import FORMATS
 
 
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('rows', nargs='+', type=named_path, metavar='NAME=SOURCE')
-    parser.add_argument('--ann-file', help='COCO annotations to evaluate keypoint results and predictions on')
+    parser.add_argument('--ann-file', help='COCO annotations to evaluate keypoint results on')
     parser.add_argument(
         '--config',
-        help='evaluate as this config tests: its annotations, sigmas and CocoMetric settings. Needed for data sets '
-        'other than COCO: CrowdPose has its own sigmas, iou_type=keypoints_crowd and use_area=False',
+        help='evaluate keypoint results as this config tests: with its annotations, sigmas and settings of CocoMetric. '
+        'Required for data sets other than COCO, such as CrowdPose with sigmas of its own, iou_type=keypoints_crowd '
+        'and use_area=False',
     )
     parser.add_argument('--levels', action='store_true', help='add AP and AR by crowding, hidden joints and overlap')
     parser.add_argument(
-        '--resamples', type=int, default=1000, help='of the bootstrap; 0 for no intervals (default: %(default)s)'
+        '--resamples',
+        type=int,
+        default=1000,
+        help='resamples of the bootstrap; 0 for no intervals (default: %(default)s)',
     )
     parser.add_argument(
         '--complexity',
         action='store_true',
-        help="add parameters and GFLOPs of each row's config: the work dir's, the tested one, or one from --row-config",
+        help="add parameters and GFLOPs of each network, by its work dir's config or --row-config",
     )
     parser.add_argument(
         '--row-config', nargs='+', type=named_path, default=[], metavar='NAME=CONFIG', help='configs for --complexity'
@@ -62,10 +64,9 @@ def main() -> None:
     levels = level_splits() if args.levels else []
     try:
         protocol = read_protocol(args.config, args.ann_file) if args.config or args.ann_file else None
-        with contextlib.redirect_stdout(sys.stderr):  # logs and progress: the table alone is the output
-            results = [
-                read_result(name, source, protocol, [*AREAS, *levels]) for name, source in by_name(args.rows).items()
-            ]
+        with contextlib.redirect_stdout(sys.stderr):  # only the table goes to standard output
+            sources = by_name(args.rows)
+            results = [read_result(name, source, protocol, [*AREAS, *levels]) for name, source in sources.items()]
             if args.complexity:
                 configs = {result.name: result.config for result in results} | dict(args.row_config)
                 for result in results:

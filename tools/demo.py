@@ -29,14 +29,20 @@ from tabulate import tabulate
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import AREAS
-from ca_hrnet_plugin.reporting.gallery import draw_gallery
-from ca_hrnet_plugin.reporting.gate_maps import draw_attention, record_gates
-from ca_hrnet_plugin.reporting.page import write_report
-from ca_hrnet_plugin.reporting.protocol import Protocol, read_protocol
-from ca_hrnet_plugin.reporting.results import read_result
-from ca_hrnet_plugin.reporting.style import save_figure
-from ca_hrnet_plugin.reporting.table import NOTHING, Row, compare, format_tables
-from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
+from ca_hrnet_plugin.reporting import (
+    compare,
+    draw_gallery,
+    draw_gates,
+    format_tables,
+    plot_training_curve,
+    read_protocol,
+    read_result,
+    record_gates,
+    save_figure,
+    write_report,
+)
+from ca_hrnet_plugin.reporting.protocol import Protocol
+from ca_hrnet_plugin.reporting.table import NOTHING, Row
 
 # One or two large, whole, upright people who face the camera: what a narrow network learns in minutes.
 CROWD = dict(
@@ -205,7 +211,7 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
     work_dirs = {'HRNet from scratch': out / 'start'} | {f'{name}, further': out / name for name in found}
     save_figure(plot_training_curve(work_dirs), pictures / 'curve.png', dpi=150)
     gates = gates_of_largest_people(checkpoint, protocol)
-    save_figure(draw_attention(gates), pictures / 'gates.jpg', dpi=150)
+    save_figure(draw_gates(gates), pictures / 'gates.jpg', dpi=150)
     return write_report(
         out / 'report',
         'CA-HRNet: the demo',

@@ -1,9 +1,8 @@
-r"""Draws Figure 6 of the paper: poses beside the ground truth, and the attention behind them.
+r"""Draws Figure 6 of the paper, poses beside the ground truth, or the gates of coordinate attention over an image.
 
-For example
-  python tools/make_gallery.py poses HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --num 3 \
+python tools/make_gallery.py poses HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --num 3 \
       --ann-file data/coco/annotations/person_keypoints_val2017.json --img-dir data/coco/val2017 --out gallery.png
-  python tools/make_gallery.py attention CONFIG CHECKPOINT IMAGE... --stage 4 --out attention.png
+python tools/make_gallery.py gates CONFIG CHECKPOINT IMAGE... --stage 4 --out gates.png
 """
 
 import argparse
@@ -14,10 +13,7 @@ from arguments import by_name, named_path
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.checkpoints.fit import load_model
-from ca_hrnet_plugin.reporting.gallery import draw_gallery
-from ca_hrnet_plugin.reporting.gate_maps import draw_attention, record_gates
-from ca_hrnet_plugin.reporting.protocol import read_protocol
-from ca_hrnet_plugin.reporting.style import save_figure
+from ca_hrnet_plugin.reporting import draw_gallery, draw_gates, read_protocol, record_gates, save_figure
 
 
 def main() -> None:
@@ -27,51 +23,57 @@ def main() -> None:
 
     poses = commands.add_parser(
         'poses',
-        help='ground truth and networks side by side',
-        description='Draws ground truth and networks side by side. Joints labelled as hidden (v=1) are hollow.',
+        help='the poses of several networks beside the ground truth',
+        description='Draws the poses of several networks beside the ground truth. Hidden joints (v=1) are hollow.',
     )
     poses.add_argument(
         'results',
         nargs='+',
         type=named_path,
         metavar='NAME=RESULTS.keypoints.json',
-        help='COCO keypoint results, which mim test leaves with --cfg-options test_evaluator.outfile_prefix=RESULTS',
+        help='name and COCO keypoint result of a network; mim test writes the file with --cfg-options '
+        'test_evaluator.outfile_prefix=RESULTS',
     )
     poses.add_argument('--ann-file', help='COCO annotations')
     poses.add_argument('--img-dir', help='folder of the images')
-    poses.add_argument('--config', help="take annotations, images and skeleton from this config's test; COCO's else")
-    poses.add_argument('--images', nargs='+', type=int, default=[], metavar='ID', help='image ids')
     poses.add_argument(
-        '--num', type=int, default=4, help='without --images: how many, of the highest crowd index (default: 4)'
+        '--config', help="use annotations, images and skeleton of this config's test (default: COCO's skeleton)"
     )
-    poses.add_argument('--kpt-thr', type=float, default=0.3, help='least score of a joint (default: %(default)s)')
-    poses.add_argument('--score-thr', type=float, default=0.3, help='least score of a person (default: %(default)s)')
+    poses.add_argument('--images', nargs='+', type=int, default=[], metavar='ID', help='ids of the images to draw')
+    poses.add_argument(
+        '--num',
+        type=int,
+        default=4,
+        help='without --images, how many to draw, those with the highest crowd index (default: %(default)s)',
+    )
+    poses.add_argument('--kpt-thr', type=float, default=0.3, help='minimum score of a joint (default: %(default)s)')
+    poses.add_argument('--score-thr', type=float, default=0.3, help='minimum score of a person (default: %(default)s)')
     poses.add_argument('--out', default='gallery.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
     poses.set_defaults(draw=_draw_poses)
 
-    attention = commands.add_parser(
-        'attention',
-        help='the gates of coordinate attention over the input',
-        description='Draws the gates of one attention module along height and width, over the input of the network.',
+    gates = commands.add_parser(
+        'gates',
+        help='the gates of coordinate attention over an image',
+        description="Draws the gates of one attention module, of rows and of columns, over the network's input.",
     )
-    attention.add_argument('config')
-    attention.add_argument('checkpoint')
-    attention.add_argument('images', nargs='+', metavar='IMAGE')
-    attention.add_argument(
+    gates.add_argument('config')
+    gates.add_argument('checkpoint')
+    gates.add_argument('images', nargs='+', metavar='IMAGE')
+    gates.add_argument(
         '--bbox',
         nargs=4,
         type=float,
         metavar=('LEFT', 'TOP', 'WIDTH', 'HEIGHT'),
         help='the person, in pixels of each image (default: the whole image)',
     )
-    attention.add_argument('--stage', type=int, default=4, help='stage of the backbone (default: %(default)s)')
-    attention.add_argument(
+    gates.add_argument('--stage', type=int, default=4, help='stage of the backbone (default: %(default)s)')
+    gates.add_argument(
         '--block',
-        help='which block of the stage, as MODULE.branches.BRANCH.BLOCK counted from 0, such as 0.branches.1.3 '
-        '(default: the last one of the finest branch)',
+        help='block of the stage, as MODULE.branches.BRANCH.BLOCK counted from 0, such as 0.branches.1.3 '
+        '(default: the last block of the finest branch)',
     )
-    attention.add_argument('--out', default='attention.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
-    attention.set_defaults(draw=_draw_attention)
+    gates.add_argument('--out', default='gates.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
+    gates.set_defaults(draw=_draw_gates)
 
     args = parser.parse_args()
     try:
@@ -86,9 +88,9 @@ def _draw_poses(args: argparse.Namespace):
     return draw_gallery(protocol, by_name(args.results), args.images, args.num, args.kpt_thr, args.score_thr)
 
 
-def _draw_attention(args: argparse.Namespace):
+def _draw_gates(args: argparse.Namespace):
     model = load_model(args.config, args.checkpoint)
-    return draw_attention([record_gates(model, image, args.bbox, args.stage, args.block) for image in args.images])
+    return draw_gates([record_gates(model, image, args.bbox, args.stage, args.block) for image in args.images])
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
-"""Draws Figure 5 of the paper: accuracy, loss and validation AP over training, of one run or several.
+"""Draws Figure 5 of the paper: training accuracy, training loss and validation AP of one run or several.
 
-The learning rate's drops are marked. A work dir whose training was resumed is one curve; where runs in it logged the
-same iterations, the later one has them.
+Drops of the learning rate are marked. A work dir of a resumed training gives one curve; where two runs in it logged
+the same iterations, those of the later run are drawn.
 
   python tools/plot_training_curve.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --out curve.pdf
 """
@@ -11,15 +11,14 @@ import sys
 
 from arguments import by_name, named_path
 
-from ca_hrnet_plugin.reporting.style import save_figure
-from ca_hrnet_plugin.reporting.training_curve import plot_training_curve
+from ca_hrnet_plugin.reporting import plot_training_curve, save_figure
 
 
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'runs', nargs='+', type=named_path, metavar='NAME=WORK_DIR', help="a run's name and work dir or scalars.json"
+        'runs', nargs='+', type=named_path, metavar='NAME=WORK_DIR', help='name and work dir (or scalars.json) of a run'
     )
     parser.add_argument('--out', default='training_curve.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""How crowded an image is, by CrowdPose's measure: Li et al., CVPR 2019 (https://arxiv.org/abs/1812.00324)."""
+"""CrowdPose's measure of how crowded an image is: Li et al., CVPR 2019 (https://arxiv.org/abs/1812.00324)."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ MIN_LABELLED = 6
 
 
 def crowd_index(annotations: Sequence[dict]) -> float:
-    """The crowd index of an image: how many joints of others a person's box holds, per joint of their own.
+    """The crowd index of an image: how many joints of other people a person's box contains, per joint of the person.
 
-    It is the mean over the people of (labelled joints of others inside the person's box) / (the person's own labelled
-    joints). People with 5 labelled joints or fewer are left out of the mean, and their joints are "others" as anybody's
-    are. Regions marked ``iscrowd`` take no part. A joint is labelled if its v is 1 or 2; one on the edge of a box is
-    inside. CrowdPose publishes the value with each image, rounded to two decimals.
+    It is the mean over people of (labelled joints of others inside the person's box) / (the person's own labelled
+    joints). People with 5 labelled joints or fewer are left out of the mean, but their joints count as those of others.
+    Regions marked ``iscrowd`` are ignored. A joint is labelled if its v is 1 or 2, and inside if it is on the edge of a
+    box. CrowdPose publishes the value of each image, rounded to two decimals.
 
     Args:
-        annotations (Sequence[dict]): All COCO annotations of one image: ``keypoints`` [x1, y1, v1, ...], of any number
-            of joints, ``bbox`` [x, y, w, h], both in pixels of the image, and ``iscrowd`` where there is one.
+        annotations (Sequence[dict]): All COCO annotations of one image, each with ``keypoints`` [x1, y1, v1, ...] of
+            any number of joints and ``bbox`` [x, y, w, h], both in pixels of the image, and optionally ``iscrowd``.
 
     Returns:
-        float: 0 for an image in which nobody intrudes on anybody, with no upper bound. 0 for no annotations.
+        float: 0 or more, with no upper bound; 0 if no joint is in the box of another person, or without annotations.
 
     Raises:
-        ValueError: The annotations are of several images.
+        ValueError: The annotations belong to several images.
     """
     image_ids = {annotation['image_id'] for annotation in annotations if 'image_id' in annotation}
     if len(image_ids) > 1:
-        raise ValueError(f'crowd_index of annotations of images {sorted(image_ids)}: give those of one image')
+        raise ValueError(f'crowd_index got annotations of images {sorted(image_ids)}: give those of one image')
     people = [annotation for annotation in annotations if not annotation.get('iscrowd')]
     joints = [labelled_joints(person) for person in people]
     ratios = []
@@ -39,7 +39,7 @@ def crowd_index(annotations: Sequence[dict]) -> float:
 
 
 def labelled_joints(annotation: dict) -> np.ndarray:
-    """The joints (x, y, v) of a COCO annotation that have v of 1 or 2, (N, 3)."""
+    """The joints (x, y, v) of a COCO annotation with v = 1 or 2, (N, 3)."""
     joints = np.reshape(annotation.get('keypoints', []), (-1, 3))
     return joints[joints[:, 2] > 0]
 

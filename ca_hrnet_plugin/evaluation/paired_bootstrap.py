@@ -1,6 +1,6 @@
-"""How sure the difference of two networks is: a paired bootstrap over images, and the variance over runs or folds."""
+"""The interval of the difference of two networks: a paired bootstrap over images, and the variance of runs or folds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +11,10 @@ from .split_eval import SplitEval, summarize
 
 
 class Interval(NamedTuple):
-    """A difference and its interval, all NaN for a level without instances.
+    """A difference and the ends of its interval; all are NaN for a level without instances.
 
-    The interval is NaN where resamples cannot tell it: some are without an instance, since few images have one, or all
-    give the same difference.
+    The ends alone are NaN where resamples give no interval, because some of them have no instance, or because all of
+    them give the same difference.
     """
 
     difference: float
@@ -23,7 +23,7 @@ class Interval(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether the resamples tell an interval."""
+        """Whether the resamples give an interval."""
         return not np.isnan(self.low)
 
 
@@ -36,41 +36,38 @@ def paired_bootstrap(
     progress: bool = False,
     folds: Sequence[int] | None = None,
 ) -> dict[str, Interval]:
-    """The interval of each figure's difference, ``other`` minus ``baseline``, which says how far images explain it.
+    """The difference of each figure, ``other`` minus ``baseline``, with its interval.
 
-    - Of one run each, the interval covers other images of the same kind, tested by the same two trained networks. It is
-      the percentile interval of a bootstrap.
-    - Of several runs of two networks, it covers images and runs: the difference is that of their means, and its
-      variance is that over resampled images plus that over runs. Runs are paired, first with first, and should share
-      what they can, such as their seed.
-    - Of one result each that is put together from folds, each image tested by the networks of its fold, it covers
-      images and folds: the variance is the larger of that over resampled images and that of a jackknife over folds,
-      which has both in it.
+    - With one run each, the interval covers the choice of images, for the same two trained networks. It is the
+      percentile interval of a bootstrap.
+    - With several runs each, it covers images and runs. The difference is that of the means over runs; its variance is
+      the variance over resampled images plus that over runs. Runs are paired in their order, and the runs of a pair
+      should share what they can, such as their seed.
+    - With one result each that is put together from folds, where each image is tested by the networks of its fold, it
+      covers images and folds. Its variance is the larger one of the variance over resampled images, and that of a
+      jackknife over folds, which includes images.
 
-    The last two are of Student's t: a few runs or folds say little about how much others would differ.
+    The last two are intervals of Student's t, because a few runs or folds say little about the variance of all.
 
-    A resample draws as many images as there are, with replacement, the same for both results. An image drawn twice
-    counts twice, as if its copy were in the data set under an id of its own, next to it. (Were two detections of one
-    image to have the very same score, COCOeval would take copy after copy; here both copies of the first come first.)
+    A resample draws as many images as the data set has, with replacement, and the same for both results. An image that
+    is drawn twice counts twice, like a copy next to it with its own id. (Only where two detections of one image have
+    exactly the same score would COCOeval order them copy by copy; here both copies of the first come first.)
 
     Args:
-        baseline (SplitEval | Sequence[SplitEval]): What :func:`evaluate_results` gives, of one run or several.
-        other (SplitEval | Sequence[SplitEval]): As many others, of the same annotations and splits.
+        baseline (SplitEval | Sequence[SplitEval]): What :func:`evaluate_results` gives, for one run or several.
+        other (SplitEval | Sequence[SplitEval]): As many, from the same annotations and splits.
         num_resamples (int): How many resamples to draw.
-        confidence (float): How often the interval should cover the truth.
-        seed (int): Same seed, same intervals.
+        confidence (float): How often the interval should cover the true difference.
+        seed (int): The same seed gives the same intervals.
         progress (bool): Whether to show a progress bar.
         folds (Sequence[int], optional): The fold of each image, in the order of image ids.
 
     Returns:
-        dict[str, Interval]: For each figure that :func:`summarize` gives, and ``'AR trend (MEASURE)'`` of each measure
-        with levels: by how much the difference grows from a level to the next, the slope of a line through people, each
-        with their own AR, over levels that are numbered. Resamples in which a level has no instance are left out of its
-        interval.
+        dict[str, Interval]: For each figure that :func:`summarize` gives.
 
     Raises:
-        ValueError: The two differ in their images, instances, splits, settings of OKS or number of runs, or an argument
-            is out of range.
+        ValueError: The two differ in images, instances, splits, settings of OKS or number of runs, or an argument is
+            out of range.
     """
     if num_resamples < 1 or not 0 < confidence < 1:
         raise ValueError(
@@ -80,9 +77,9 @@ def paired_bootstrap(
     baselines, others = ([runs] if isinstance(runs, SplitEval) else list(runs) for runs in (baseline, other))
     num_runs = len(baselines)
     if len(others) != num_runs:
-        raise ValueError(f'{num_runs} runs cannot be paired with {len(others)}: give as many of both')
+        raise ValueError(f'{num_runs} runs cannot be paired with {len(others)}: give equally many')
     curves = [ResampledCurves(evaluation) for evaluation in (*baselines, *others)]
-    if not all(curves[0].comparable_to(each) for each in curves):
+    if not all(curves[0].comparable_to(curve) for curve in curves):
         raise ValueError(
             'the two results were not evaluated on the same images, instances and splits, or not by the same OKS: '
             'evaluate both with one annotation file and the same arguments'
@@ -91,15 +88,13 @@ def paired_bootstrap(
     if folds is not None and (num_runs > 1 or len(folds) != num_images or len(set(folds)) < 2):
         raise ValueError(f'folds={folds!r}: give the fold of each of {num_images} images, and one result of all folds')
     names = list(curves[0].figures(np.ones(num_images)))
-    trends = _trends(curves[0], names)
     rng = np.random.default_rng(seed)
 
     def differences(images: np.ndarray) -> np.ndarray:
-        """Of each run, (runs, figures)."""
-        figures = np.array([list(each.figures(images).values()) for each in curves])
+        """The differences of each pair of runs, (runs, figures)."""
+        figures = np.array([list(curve.figures(images).values()) for curve in curves])
         figures[figures < 0] = np.nan
-        found = figures[num_runs:] - figures[:num_runs]
-        return np.hstack([found, *(trend(found, images) for trend in trends.values())])
+        return figures[num_runs:] - figures[:num_runs]
 
     def draw() -> np.ndarray:
         return np.bincount(rng.integers(num_images, size=num_images), minlength=num_images).astype(float)
@@ -109,19 +104,16 @@ def paired_bootstrap(
         [differences(draw()).mean(0) for _ in track(range(num_resamples), 'paired bootstrap', disable=not progress)]
     )
     if folds is not None:
-        groups = np.unique(folds)
-        without = [differences((folds != group).astype(float))[0] for group in groups]
+        without_fold = [differences((folds != fold).astype(float))[0] for fold in np.unique(folds)]
     intervals = {}
-    for index, name in enumerate([*names, *trends]):
+    for index, name in enumerate(names):
         values = resampled[:, index]
-        if name in trends:
-            values = values[~np.isnan(values)]
         difference = observed[:, index].mean()
-        if np.isnan(difference) or np.isnan(values).any() or not values.size or (num_runs == 1 and np.ptp(values) == 0):
+        if np.isnan(difference) or np.isnan(values).any() or (num_runs == 1 and np.ptp(values) == 0):
             intervals[name] = Interval(float(difference), np.nan, np.nan)
         elif folds is not None:
-            left_out = [each[index] for each in without]
-            intervals[name] = _over_folds(difference, values, left_out, confidence)
+            without = [differences[index] for differences in without_fold]
+            intervals[name] = _over_folds(difference, values, without, confidence)
         elif num_runs > 1:
             intervals[name] = over_runs(observed[:, index], values.var(), num_images, confidence)
         else:
@@ -131,13 +123,13 @@ def paired_bootstrap(
 
 
 def over_runs(differences: np.ndarray, image_variance: float, num_images: int, confidence: float = 0.95) -> Interval:
-    """The interval of the mean of several runs' differences, over runs and images.
+    """The interval of the mean difference of several runs, over runs and images.
 
     Args:
-        differences (np.ndarray): The difference of each pair of runs, (runs,), two or more.
-        image_variance (float): Of their mean, over images.
-        num_images (int): From how many images that variance is.
-        confidence (float): How often the interval should cover the truth.
+        differences (np.ndarray): The difference of each pair of runs, (runs,), at least two.
+        image_variance (float): The variance of their mean over images.
+        num_images (int): The number of images of which that is the variance.
+        confidence (float): How often the interval should cover the true difference.
     """
     run_variance = np.var(differences, ddof=1) / len(differences)
     return _student(
@@ -146,52 +138,30 @@ def over_runs(differences: np.ndarray, image_variance: float, num_images: int, c
 
 
 def _over_folds(difference: float, values: np.ndarray, without: Sequence[float], confidence: float) -> Interval:
-    """By resampled images, and by what the difference is without each fold."""
+    """The interval from the differences of resampled images, and from those without each fold."""
     fold_variance = (len(without) - 1) * np.var(without)
-    # The first has images in it: the second is there for when folds agree by chance.
+    # The variance over folds includes images; that over images is for folds that agree by chance.
     if fold_variance >= values.var():
         return _student(difference, {len(without) - 1: fold_variance}, confidence)
     return _student(difference, {values.size: values.var()}, confidence)
 
 
 def _student(difference: float, variances: Mapping[int, float], confidence: float) -> Interval:
-    """Student's interval of a difference, of variances by the degrees of freedom that they were estimated with.
+    """Student's interval of a difference, from variances by the degrees of freedom of their estimates.
 
-    The squares of what each alone would give are added. Where the few runs vary more than images, the interval of Welch
-    and Satterthwaite, which has one t for the sum, covers too little.
+    It adds the squares of the half widths that each variance alone would give. The interval of Welch and Satterthwaite,
+    which has one t for the sum, covers too little where few runs vary more than images.
     """
     half = sum(stats.t.ppf((1 + confidence) / 2, freedom) ** 2 * variance for freedom, variance in variances.items())
     return Interval(*map(float, (difference, difference - half**0.5, difference + half**0.5)))
 
 
-def _trends(curves: 'ResampledCurves', names: list[str]) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
-    """Of each measure with levels, what gives the slope of AR over them, (runs, 1), of figures and images."""
-    splits = curves.params.areaRng
-
-    def slope_over(levels: list[int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        columns = [names.index(f'AR ({splits[level].measure} {splits[level].name})') for level in levels]
-
-        def slope(figures: np.ndarray, images: np.ndarray) -> np.ndarray:
-            people = curves.num_gts.sum(0)[levels] @ images
-            x = np.arange(len(levels)) - people @ np.arange(len(levels)) / max(1, people.sum())
-            with np.errstate(invalid='ignore'):
-                return np.nansum(figures[:, columns] * people * x, axis=1, keepdims=True) / (people @ x**2)
-
-        return slope
-
-    measures = dict.fromkeys(split.measure for split in splits if split.measure != 'area')
-    return {
-        f'AR trend ({measure})': slope_over([i for i, split in enumerate(splits) if split.measure == measure])
-        for measure in measures
-    }
-
-
 class ResampledCurves:
     """COCOeval's accumulation for any multiplicities of the images, from one evaluation.
 
-    COCOeval matches detections within an image, so a resample changes neither matches nor the order of scores: it
-    only weighs the detections of each image. Precision peaks at true positives and recall changes there alone, so the
-    curve is needed at true positives only, and the false positives between them as sums.
+    COCOeval matches detections within an image, so a resample changes neither matches nor the order of scores, only the
+    weight of each image's detections. Precision peaks at true positives, and recall only changes there. So the curve is
+    computed at true positives alone, from sums of the false positives between them.
 
     Args:
         evaluation (SplitEval): It has run.
@@ -201,7 +171,7 @@ class ResampledCurves:
         self.params = evaluation.params
         self.oks = evaluation.params.iouType, evaluation.use_area, tuple(evaluation.sigmas)
         eval_images = evaluation.eval_images
-        self.num_gts = np.zeros(eval_images.shape)  # of each image, those ignored left out
+        self.num_gts = np.zeros(eval_images.shape)  # in each image, without those ignored
         self.curves = {}
         for category, split in np.ndindex(eval_images.shape[:2]):
             images, evaluated = [], []
@@ -214,7 +184,7 @@ class ResampledCurves:
                 self.curves[category, split] = self._curves(np.concatenate(images), evaluated)
 
     def figures(self, weights: np.ndarray) -> dict[str, float]:
-        """The figures where each image counts ``weights`` times, (images,), whole numbers."""
+        """The figures if each image counts ``weights`` times, (images,), which are whole numbers."""
         num_categories, num_splits, _ = self.num_gts.shape
         num_gts = self.num_gts @ weights
         recall = np.full((len(self.params.iouThrs), num_categories, num_splits, 1), -1.0)
@@ -229,7 +199,7 @@ class ResampledCurves:
                     continue
                 num_true = weights[true_positives].cumsum()
                 num_detections = np.add.reduceat(weights[images], starts).cumsum()
-                # The very operations of COCOeval.accumulate, for the same last digit.
+                # The same operations as in COCOeval.accumulate, for the same last digit.
                 recalls = num_true / num_gts[category, split]
                 precisions = num_true / (num_detections + np.spacing(1))
                 highest_from_here = np.maximum.accumulate(precisions[::-1])[::-1]
@@ -238,7 +208,7 @@ class ResampledCurves:
         return summarize(self.params, precision, recall)
 
     def comparable_to(self, other: 'ResampledCurves') -> bool:
-        """Whether both are of the same images, splits, OKS and thresholds, and count the same instances."""
+        """Whether both have the same images, splits, OKS, thresholds and counted instances."""
         ours, theirs = self.params, other.params
         return (
             ours.imgIds == theirs.imgIds
@@ -250,8 +220,8 @@ class ResampledCurves:
 
     @staticmethod
     def _curves(images: np.ndarray, evaluated: list[dict]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """For each OKS threshold: the images of the detections that count, from the highest score to the last true
-        positive, those of the true positives, and where after each true positive the next stretch starts.
+        """For each OKS threshold: the images of the counted detections, from the highest score to the last true
+        positive; the images of the true positives; and the start of each stretch that ends in a true positive.
         """
         scores = np.concatenate([result['dtScores'] for result in evaluated])
         order = np.argsort(-scores, kind='mergesort')  # as COCOeval sorts: equal scores stay in order

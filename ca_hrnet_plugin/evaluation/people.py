@@ -1,4 +1,4 @@
-"""People of a config's data, cropped as its test crops them."""
+"""The people of a config's data, in batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,12 @@ from torch.utils.data import Subset
 
 
 def training_people(model: nn.Module, limit: int = 1000) -> Subset:
-    """Some people of the training data of a model's config, drawn at random, by the test's pipeline."""
+    """People of the training data of a model's config, drawn at random, prepared by the pipeline of its test.
+
+    Args:
+        model (nn.Module): A model of MMPose with its config as ``cfg``.
+        limit (int): How many people to draw; all if there are fewer.
+    """
     pipeline = model.cfg.test_dataloader.dataset.pipeline
     dataset = DATASETS.build({**model.cfg.train_dataloader.dataset, 'pipeline': pipeline})
     chosen = np.random.default_rng(0).permutation(len(dataset))[:limit]
@@ -18,6 +23,6 @@ def training_people(model: nn.Module, limit: int = 1000) -> Subset:
 
 
 def batches(data: Sequence[dict], size: int = 32) -> Iterator[dict]:
-    """People in batches of at most ``size``, as equal as can be."""
+    """Yields the samples of a data set in batches of at most ``size``, as equal in size as possible."""
     for indices in np.array_split(np.arange(len(data)), -(-len(data) // size)):
         yield pseudo_collate([data[int(index)] for index in indices])

@@ -18,12 +18,12 @@ from xtcocotools.cocoeval import COCOeval, Params
 from .coco_files import needed_by_oks, read_annotations, read_detections, unreached
 from .crowd_index import crowd_index, labelled_joints
 
-# Each level begins at its edge and ends before the next one's; the last has no end.
+# Each level begins at its edge and ends below the next one; the last has no end.
 CROWD_LEVELS = dict(easy=0, medium=0.1, hard=0.8)
 HIDDEN_LEVELS = dict(low=0, medium=0.1, high=0.5)
 OVERLAP_LEVELS = dict(low=0, medium=0.1, high=0.5)
 
-# A detection whose OKS with everybody is lower lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
+# Below this OKS with everybody a detection lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
 # https://arxiv.org/abs/1707.05388).
 BACKGROUND_OKS = 0.1
 
@@ -42,7 +42,7 @@ AREAS = tuple(
     for name, (low, high) in zip(Params('keypoints').areaRngLbl, Params('keypoints').areaRng, strict=True)
 )
 _ALL, _MEDIUM, _LARGE = AREAS
-# The ten numbers under CocoMetric's names: of precision or recall, at which OKS threshold, on which area range.
+# The ten numbers under CocoMetric's names: the curve, the OKS threshold (None is the mean over all), the area range.
 _COCO_FIGURES = {
     'AP': ('precision', None, _ALL),
     'AP .5': ('precision', 0.5, _ALL),
@@ -62,7 +62,7 @@ def level_splits(
     hidden_levels: Mapping[str, float] = HIDDEN_LEVELS,
     overlap_levels: Mapping[str, float] = OVERLAP_LEVELS,
 ) -> list[Split]:
-    """The splits of levels given by name and lower edge; :class:`CrowdCocoMetric` says what each measures.
+    """The splits of levels given by name and lower edge; see :class:`CrowdCocoMetric`.
 
     Raises:
         ValueError: The edges of a measure do not ascend.
@@ -71,34 +71,34 @@ def level_splits(
     for measure, levels in dict(crowd=crowd_levels, hidden=hidden_levels, overlap=overlap_levels).items():
         for name, (low, high) in zip(levels, pairwise([*levels.values(), np.inf]), strict=True):
             if low >= high:
-                raise ValueError(f'{measure}_levels={dict(levels)}: give each level a higher edge than the one before')
+                raise ValueError(f'{measure}_levels={dict(levels)}: give edges that ascend')
             splits.append(Split(measure, name, low, high))
     return splits
 
 
 class SplitEval(COCOeval):
-    """COCOeval with splits in the place of area ranges, so that one matching of OKS serves them all.
+    """COCOeval with splits in place of area ranges, all of them from one computation of OKS.
 
-    Instances out of a split are ignored, as COCOeval ignores those out of an area range: a detection matched to one
-    is neither right nor wrong. A detection matched to nobody is
+    Instances outside a split are ignored, as COCOeval ignores those outside an area range: a detection matched to one
+    is neither right nor wrong. Where a detection counts that matches nobody depends on the measure:
 
-    - of a crowd level, where its image is: an image out of the level is left out altogether,
-    - of a hidden or overlap level, where the person is on whom it lies, the one of the highest OKS: it is wrong in
-      that person's level and ignored in the others, as COCOeval ignores an unmatched detection whose own area is out
-      of range. On nobody (OKS below 0.1 with everybody) it has no level, and is wrong in each, as KITTI and Caltech
-      count them by occlusion,
-    - of an area range, where COCOeval has it.
+    - Crowd: in the level of its image. A level leaves out all images of other levels.
+    - Hidden and overlap: in the level of the person on whom it lies, who is the one with the highest OKS. It is wrong
+      there and ignored in the other levels, as COCOeval ignores an unmatched detection with an area out of range. A
+      detection that lies on nobody (OKS below 0.1 with everybody) is wrong in every level, as in the evaluations of
+      KITTI and Caltech by occlusion.
+    - Area: as in COCOeval.
 
-    For what lies on nobody, a level of few instances reads lower than a larger one: compare results within a level
-    rather than levels with each other.
+    Detections that lie on nobody lower the figures of a level with few instances more than those of a larger one. So
+    compare networks within a level rather than levels with each other.
 
     Args:
         coco_gt (COCO): The annotations.
         coco_dt (COCO): The detections, ``coco_gt.loadRes(...)``.
-        splits (Sequence[Split]): What to evaluate, of :data:`AREAS` and :func:`level_splits`.
-        iou_type (str): ``'keypoints'``, or ``'keypoints_crowd'`` as MMPose's CrowdPose configs have it.
+        splits (Sequence[Split]): What to evaluate, from :data:`AREAS` and :func:`level_splits`.
+        iou_type (str): ``'keypoints'``, or ``'keypoints_crowd'`` as in MMPose's CrowdPose configs.
         sigmas (np.ndarray, optional): The falloff of each keypoint, (K,); COCO's 17 by default.
-        use_area (bool): Whether OKS takes the annotated area; otherwise 0.53 of the box.
+        use_area (bool): Whether OKS uses the annotated area; otherwise it uses 0.53 times that of the box.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SplitEval(COCOeval):
         super().__init__(coco_gt, coco_dt, iou_type, sigmas, use_area)
         self.params.areaRng = list(splits)
         self.params.areaRngLbl = [f'{split.measure} {split.name}' for split in splits]
-        # Of an image for crowd, of an instance for the other two.
+        # By image for crowd, by instance for the other two.
         self._values = dict(crowd={}, hidden={}, overlap={})
         for image_id in self.params.imgIds:
             annotations = coco_gt.loadAnns(coco_gt.getAnnIds(imgIds=[image_id]))
@@ -123,14 +123,14 @@ class SplitEval(COCOeval):
                 self._values['overlap'][annotation['id']] = overlap
 
     def run(self) -> 'SplitEval':
-        """Evaluates and accumulates, without COCOeval's prints."""
+        """Evaluates and accumulates, without COCOeval's output."""
         with contextlib.redirect_stdout(io.StringIO()):
             self.evaluate()
             self.accumulate()
         return self
 
     def figures(self) -> dict[str, float]:
-        """What :func:`summarize` gives, and ``'instances (MEASURE LEVEL)'``, the number of instances of each level."""
+        """The figures of :func:`summarize`, and numbers such as ``'instances (crowd easy)'`` of each level."""
         figures = summarize(self.params, self.eval['precision'], self.eval['recall'])
         for index, split in enumerate(self.params.areaRng):
             if split.measure != 'area':
@@ -141,7 +141,7 @@ class SplitEval(COCOeval):
 
     @property
     def eval_images(self) -> np.ndarray:
-        """COCOeval's ``evalImgs``, (categories, splits, images), each a dict or None."""
+        """COCOeval's ``evalImgs``, (categories, splits, images), each of which is a dict or None."""
         return np.array(self.evalImgs, dtype=object).reshape(-1, len(self.params.areaRng), len(self.params.imgIds))
 
     def evaluateImg(self, imgId, catId, aRng: Split, maxDet):  # noqa: N802, N803
@@ -160,7 +160,7 @@ class SplitEval(COCOeval):
         result = super().evaluateImg(imgId, catId, whole_range, maxDet)
         self._gts[imgId, catId] = gts
 
-        oks = self.ious[imgId, catId]  # of detections by descending score, as in the result, and instances
+        oks = self.ious[imgId, catId]  # (detections by descending score as in the result, instances)
         if len(oks):
             oks = np.where([gt['ignore'] for gt in gts], 0, oks)
             lies_outside = outside[oks.argmax(axis=1)] & (oks.max(axis=1) >= BACKGROUND_OKS)
@@ -169,16 +169,16 @@ class SplitEval(COCOeval):
 
 
 def summarize(params: Params, precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-    """The figures of a :class:`SplitEval`, -1 where a split has no instance.
+    """The figures of a :class:`SplitEval`; -1 if a split has no instance.
 
     Args:
-        params (Params): Those of the evaluation.
+        params (Params): The parameters of the evaluation.
         precision (np.ndarray): Precision, (OKS thresholds, recall thresholds, categories, splits, 1).
         recall (np.ndarray): Recall, (OKS thresholds, categories, splits, 1).
 
     Returns:
-        dict[str, float]: COCO's ten numbers under the names they have in MMPose's CocoMetric, where COCO's area ranges
-        are among the splits; then ``'AP (MEASURE LEVEL)'`` and ``'AR (MEASURE LEVEL)'`` of each level.
+        dict[str, float]: COCO's ten numbers under the names of MMPose's CocoMetric, if COCO's area ranges are among the
+        splits; then ``'AP (MEASURE LEVEL)'`` and ``'AR (MEASURE LEVEL)'`` of each level.
     """
     curves = dict(precision=precision, recall=recall)
 
@@ -206,23 +206,23 @@ def evaluate_results(
     sigmas: Sequence[float] | None = None,
     use_area: bool = True,
 ) -> SplitEval:
-    """Evaluates a COCO keypoint result file, as ``CocoMetric`` leaves it under its ``outfile_prefix``.
+    """Evaluates a COCO keypoint result, such as ``CocoMetric`` writes with an ``outfile_prefix``.
 
     Args:
         ann_file (str | Path): COCO annotations.
-        results (str | Path | Sequence[dict]): The result file, or what is in it.
-        splits (Sequence[Split]): COCO's area ranges and the default levels by default.
+        results (str | Path | Sequence[dict]): The result file, or its content.
+        splits (Sequence[Split]): What to evaluate; by default COCO's area ranges and all levels.
         iou_type (str): As for :class:`SplitEval`.
         sigmas (Sequence[float], optional): As for :class:`SplitEval`.
         use_area (bool): As for :class:`SplitEval`.
 
     Returns:
-        SplitEval: It has run: ask it for its ``figures()``, or hand it to :func:`paired_bootstrap`.
+        SplitEval: The evaluation, which has run: it has ``figures()``, and :func:`paired_bootstrap` takes it.
 
     Raises:
-        ValueError: There are no detections, or they are not of these images or keypoints; or an annotation has not as
-            many keypoints as there are sigmas, or no area where ``use_area`` is set; or ids, boxes or numbers are
-            wrong.
+        ValueError: There are no detections, or they belong to other images or have other keypoints; or an annotation
+            has another number of keypoints than there are sigmas, or no area although ``use_area`` is set; or ids,
+            boxes or numbers are invalid.
     """
     sigmas = COCOeval().sigmas if sigmas is None else np.array(sigmas)
     coco_gt, coco_dt = load_results(ann_file, results, len(sigmas), use_area, iou_type)
@@ -236,14 +236,14 @@ def load_results(
     use_area: bool = False,
     iou_type: str = 'keypoints',
 ) -> tuple[COCO, COCO]:
-    """Loads annotations and a COCO keypoint result of the same images and keypoints, without COCO's prints.
+    """Loads annotations and a COCO keypoint result of the same images and keypoints, without COCO's output.
 
     Args:
         ann_file (str | Path): COCO annotations.
-        results (str | Path | Sequence[dict]): The result file, or what is in it.
+        results (str | Path | Sequence[dict]): The result file, or its content.
         num_keypoints (int): How many keypoints each person has.
-        use_area (bool): Whether each annotation needs an area.
-        iou_type (str): As for :class:`SplitEval`; for ``'keypoints_crowd'`` each needs ``num_keypoints``.
+        use_area (bool): Whether each annotation must have an area.
+        iou_type (str): As for :class:`SplitEval`; with ``'keypoints_crowd'`` each must have ``num_keypoints``.
 
     Raises:
         ValueError: As for :func:`evaluate_results`.
@@ -252,21 +252,21 @@ def load_results(
     detections = read_detections(results, annotations, ann_file, num_keypoints)
     reasons = unreached(annotations)
     if reasons:
-        listed = ', '.join(f'{number} {reason}' for reason, number in reasons.items())
-        print_log(f'{ann_file}: left out are annotations, {listed}', 'current', logging.WARNING)
+        counts = ', '.join(f'{number} {reason}' for reason, number in reasons.items())
+        print_log(f'{ann_file}: some annotations are left out: {counts}', 'current', logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()):
         coco_gt = COCO(str(ann_file), ann_data=annotations)
         return coco_gt, coco_gt.loadRes(detections)
 
 
 def _hidden(annotation: dict) -> float:
-    """The share of labelled joints with v=1; NaN, which is in no level, where no joint is labelled."""
+    """The share of labelled joints with v=1; NaN, which is in no level, if no joint is labelled."""
     joints = labelled_joints(annotation)
     return float(np.mean(joints[:, 2] == 1)) if len(joints) else np.nan
 
 
 def _overlaps(annotations: Sequence[dict]) -> np.ndarray:
-    """The box IoU of each instance of an image with its nearest neighbour, (N,), ``iscrowd`` regions being nobody's."""
+    """The highest box IoU of each instance of an image with another one, (N,), without ``iscrowd`` regions."""
     if not annotations:
         return np.zeros(0)
     boxes = torch.from_numpy(bbox_xywh2xyxy(np.array([annotation['bbox'] for annotation in annotations], dtype=float)))

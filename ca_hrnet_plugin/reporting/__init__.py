@@ -1,1 +1,33 @@
-"""Table 1, Figure 5 and Figure 6 of the paper, and what the gates do, from what runs of MMPose leave on disk."""
+"""Tables, figures and reports from what runs of MMPose leave on disk.
+
+Each function reads files or takes what another one returns, so that all of them work in a notebook: :func:`read_result`
+reads the figures of a network, :func:`compare` compares networks, :func:`format_tables` prints the comparison, the
+functions that draw return a figure of matplotlib, and :func:`write_report` puts all of it on one HTML page.
+"""
+
+from .complexity import measure_complexity
+from .gallery import draw_gallery
+from .gate_overlay import draw_gates, record_gates
+from .gate_report import draw_gate_report, report_gates
+from .html_page import write_report
+from .protocol import read_protocol
+from .results import read_result
+from .style import save_figure
+from .table import compare, format_tables
+from .training_curve import plot_training_curve
+
+__all__ = [
+    'compare',
+    'draw_gallery',
+    'draw_gate_report',
+    'draw_gates',
+    'format_tables',
+    'measure_complexity',
+    'plot_training_curve',
+    'read_protocol',
+    'read_result',
+    'record_gates',
+    'report_gates',
+    'save_figure',
+    'write_report',
+]

@@ -1,4 +1,4 @@
-"""Parameters and GFLOPs of a config's network, counted by MMEngine as MMPose's ``get_flops.py`` does."""
+"""Parameters and GFLOPs of a config's network, counted by MMEngine as in MMPose's ``get_flops.py``."""
 
 from pathlib import Path
 
@@ -9,10 +9,18 @@ from mmpose.apis import init_model
 
 
 def measure_complexity(config: str | Path) -> dict[str, float]:
-    """``'params (M)'`` and ``'GFLOPs'`` of one person's crop; a multiply and an add are one FLOP, as in papers.
+    """Counts the parameters of a config's network, and its FLOPs for the crop of one person.
+
+    A multiplication and an addition together count as one FLOP, as in papers.
+
+    Args:
+        config (str | Path): A top-down config of MMPose.
+
+    Returns:
+        dict[str, float]: ``'params (M)'`` and ``'GFLOPs'``.
 
     Raises:
-        ValueError: The config has no top-down crop.
+        ValueError: The test pipeline has no top-down crop.
     """
     cfg = Config.fromfile(config)
     sizes = [step['input_size'] for step in cfg.test_dataloader.dataset.pipeline if step['type'] == 'TopdownAffine']
@@ -21,8 +29,9 @@ def measure_complexity(config: str | Path) -> dict[str, float]:
     width, height = sizes[0]
     model = init_model(cfg, device='cpu')
     model.forward = model._forward
-    # What it does not count, such as norms, it would list at length.
+    # Without the lists of operations that it does not count, such as norms.
     counter = FlopAnalyzer(model, torch.zeros(1, 3, height, width))
+    counter = counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
-        flops = counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total()
+        flops = counter.total()
     return {'params (M)': parameter_count(model)[''] / 1e6, 'GFLOPs': flops / 1e9}

@@ -1,4 +1,4 @@
-"""Figure 6: the poses of several networks beside the ground truth, on chosen or on the most crowded images."""
+"""Figure 6: poses of several networks beside the ground truth, on chosen or on the most crowded images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ ROW_LABEL_INCHES = 0.3
 
 
 class Pose(NamedTuple):
-    """A person's joints (K, 2) in pixels of the image, which of them are known, and which of these are hidden."""
+    """A person's joints (K, 2) in pixels of the image, which joints to draw (K,), and which are hidden (K,)."""
 
     joints: np.ndarray
-    known: np.ndarray
+    drawn: np.ndarray
     hidden: np.ndarray
 
 
@@ -41,23 +41,23 @@ def draw_gallery(
     truth: bool = True,
     width: float = WIDTH_INCHES,
 ) -> Figure:
-    """Draws a row for each image: the ground truth, then each network with the OKS of each person.
+    """Draws a row for each image: the ground truth, then the poses of each network with the OKS of each person.
 
-    Joints labelled as hidden (v=1) are hollow, and limbs to them dashed. OKS is with the annotated person to whom the
-    pose is assigned, one to one; a pose without one has none.
+    Joints labelled as hidden (v=1) are hollow, and limbs to them are dashed. Poses are assigned to annotated people one
+    to one, and OKS is with that person. A pose without a person has no OKS.
 
     Args:
         protocol (Protocol): The annotations, the image folder, and the skeleton with its colours.
-        results (Mapping[str, str | Path]): For each network its name and COCO keypoint result.
-        image_ids (Sequence[int]): Which images; by default the ``num_images`` with the highest crowd index.
-        num_images (int): How many, where they are not chosen.
+        results (Mapping[str, str | Path]): The name of each network and its COCO keypoint result.
+        image_ids (Sequence[int]): The images to draw; by default the ``num_images`` with the highest crowd index.
+        num_images (int): How many images to draw if ``image_ids`` is empty.
         kpt_thr (float): Joints with a lower score are not drawn.
-        score_thr (float): Nor are people with a lower one.
+        score_thr (float): People with a lower score are not drawn.
         truth (bool): Whether to draw the ground truth.
-        width (float): Of the figure in inches.
+        width (float): The figure's width in inches.
 
     Raises:
-        ValueError: Results or chosen images are of another data set, or an image file is missing.
+        ValueError: Results or chosen images belong to another data set, or an image file is missing.
     """
     sigmas = np.array(protocol.metainfo['sigmas'])
     evaluations = []
@@ -79,11 +79,14 @@ def draw_gallery(
     grid = figure.subplots(len(images), len(titles), squeeze=False, height_ratios=heights)
     for (image_id, image), row in zip(images.items(), grid, strict=True):
         row[0].set_ylabel(f'image {image_id}\ncrowd index {crowding[image_id]:.2f}', fontsize=6.5)
-        columns = [[(_true_pose(one), None) for one in _annotations(coco_gt, image_id)]] if truth else []
+        columns = []
+        if truth:
+            columns.append([(_true_pose(annotation), None) for annotation in _annotations(coco_gt, image_id)])
         for evaluation in evaluations:
-            found = [one for one in _annotations(evaluation.cocoDt, image_id) if one['score'] >= score_thr]
+            detections = _annotations(evaluation.cocoDt, image_id)
+            detections = [detection for detection in detections if detection['score'] >= score_thr]
             oks = _assigned_oks(evaluation, image_id)
-            columns.append([(_found_pose(one, kpt_thr), oks.get(one['id'])) for one in found])
+            columns.append([(_detected_pose(detection, kpt_thr), oks.get(detection['id'])) for detection in detections])
         for axes, people in zip(row, columns, strict=True):
             _draw_image(axes, image)
             for pose, _ in people:
@@ -97,14 +100,14 @@ def draw_gallery(
 
 
 def _assigned_oks(evaluation: SplitEval, image_id: int) -> dict[int, float]:
-    """The OKS of each detection that is assigned to a labelled person, by its id."""
-    oks = np.array(evaluation.ious[image_id, evaluation.params.catIds[0]])  # of detections by descending score
+    """The OKS of each detection that is assigned to a labelled person, by the detection's id."""
+    oks = np.array(evaluation.ious[image_id, evaluation.params.catIds[0]])  # detections by descending score, people
     if not oks.size:
         return {}
     labelled = [np.any(person['keypoints'][2::3]) for person in _annotations(evaluation.cocoGt, image_id)]
-    found = sorted(_annotations(evaluation.cocoDt, image_id), key=lambda one: -one['score'])
+    detections = sorted(_annotations(evaluation.cocoDt, image_id), key=lambda detection: -detection['score'])
     pairs = linear_sum_assignment(oks * labelled, maximize=True)
-    return {found[row]['id']: oks[row, column] for row, column in zip(*pairs, strict=True) if labelled[column]}
+    return {detections[row]['id']: oks[row, column] for row, column in zip(*pairs, strict=True) if labelled[column]}
 
 
 def _annotations(coco: COCO, image_id: int) -> list[dict]:
@@ -116,7 +119,7 @@ def _true_pose(annotation: dict) -> Pose:
     return Pose(joints[:, :2], joints[:, 2] > 0, joints[:, 2] == 1)
 
 
-def _found_pose(detection: dict, kpt_thr: float) -> Pose:
+def _detected_pose(detection: dict, kpt_thr: float) -> Pose:
     joints = np.reshape(detection['keypoints'], (-1, 3)).astype(float)
     return Pose(joints[:, :2], joints[:, 2] >= kpt_thr, np.zeros(len(joints), dtype=bool))
 
@@ -135,14 +138,14 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def _write_oks(axes: Axes, poses: list[tuple[Pose, float]]) -> None:
-    """Writes each OKS at the person's feet, where no face is, and above another one that is there."""
+    """Writes each OKS at the person's feet, where no face is, and above an OKS that is already there."""
     width, height = axes.get_xlim()[1], axes.get_ylim()[0]
     written = []
     for pose, oks in poses:
-        if not pose.known.any():
+        if not pose.drawn.any():
             continue
-        x = np.clip(pose.joints[pose.known, 0].mean(), 0.1 * width, 0.9 * width)
-        y = min(pose.joints[pose.known, 1].max() + 0.05 * height, 0.95 * height)
+        x = np.clip(pose.joints[pose.drawn, 0].mean(), 0.1 * width, 0.9 * width)
+        y = min(pose.joints[pose.drawn, 1].max() + 0.05 * height, 0.95 * height)
         while any(abs(x - other_x) < 0.16 * width and abs(y - other_y) < 0.08 * height for other_x, other_y in written):
             y -= 0.02 * height
         written.append((x, y))
@@ -151,13 +154,13 @@ def _write_oks(axes: Axes, poses: list[tuple[Pose, float]]) -> None:
 
 
 def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) -> None:
-    if not pose.known.any():
+    if not pose.drawn.any():
         return
-    # Thin on small people, so that they are not covered.
-    size = np.ptp(pose.joints[pose.known], axis=0).max() * points_per_pixel
+    # Lines are thin on small people, so as not to cover them.
+    size = np.ptp(pose.joints[pose.drawn], axis=0).max() * points_per_pixel
     width = float(np.clip(size / 60, 0.5, 1.4))
     for (start, end), colour in _coloured_links(metainfo):
-        if pose.known[start] and pose.known[end]:
+        if pose.drawn[start] and pose.drawn[end]:
             dashed = pose.hidden[start] or pose.hidden[end]
             axes.plot(
                 *pose.joints[[start, end]].T,
@@ -169,7 +172,7 @@ def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) 
             )
     colours = _joint_colours(metainfo)
     for hidden in (False, True):
-        shown = pose.known & (pose.hidden == hidden)
+        shown = pose.drawn & (pose.hidden == hidden)
         axes.scatter(
             *pose.joints[shown].T,
             s=(2.6 * width) ** 2,
@@ -181,29 +184,31 @@ def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) 
 
 
 def _joint_colours(metainfo: dict) -> np.ndarray:
-    """(K, 3): each joint in the colour of its side's limbs or, like the face, of the limb that it is on.
+    """(K, 3): each joint in the colour of its side's limbs or, as in the face, of a limb that it belongs to.
 
-    MMPose has colours of joints too, but in those of CrowdPose left and right are mixed up.
+    MMPose also has colours of joints, but CrowdPose's mix up left and right.
     """
     sides = _side_colours(metainfo)
     colours = []
     for index, name in metainfo['keypoint_id2name'].items():
-        on = [colour for link, colour in _coloured_links(metainfo) if index in link]
+        limbs = [colour for link, colour in _coloured_links(metainfo) if index in link]
         side = sides.get(name.split('_')[0])
-        colours.append(side if side in on else (on or [metainfo['keypoint_colors'][index]])[0])
+        if side in limbs:
+            colours.append(side)
+        else:
+            colours.append(limbs[0] if limbs else metainfo['keypoint_colors'][index])
     return np.array(colours) / 255
 
 
 def _side_colours(metainfo: dict) -> dict[str, tuple[int, ...]]:
-    """The colour that most limbs of the left have, and of the right."""
+    """The colour of most limbs on the left, and on the right."""
     names = metainfo['keypoint_id2name']
-    colours = {
-        side: Counter(
-            colour for link, colour in _coloured_links(metainfo) if all(names[end].startswith(side) for end in link)
-        )
-        for side in ('left', 'right')
-    }
-    return {side: counts.most_common(1)[0][0] for side, counts in colours.items() if counts}
+    counts = {'left': Counter(), 'right': Counter()}
+    for (start, end), colour in _coloured_links(metainfo):
+        for side in counts:
+            if names[start].startswith(side) and names[end].startswith(side):
+                counts[side][colour] += 1
+    return {side: colours.most_common(1)[0][0] for side, colours in counts.items() if colours}
 
 
 def _coloured_links(metainfo: dict) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
@@ -212,7 +217,7 @@ def _coloured_links(metainfo: dict) -> list[tuple[tuple[int, int], tuple[int, ..
 
 
 def _legend(metainfo: dict) -> list[Line2D]:
-    """Left and right in the colours of the data set's own skeleton, and the two kinds of joints."""
+    """Left and right in the colours of the data set's skeleton, and the two kinds of joints."""
     handles = []
     for side, colour in _side_colours(metainfo).items():
         handles.append(Line2D([], [], color=np.array(colour) / 255, label=f'{side} limbs'))

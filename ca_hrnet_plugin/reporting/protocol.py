@@ -12,66 +12,71 @@ from mmpose.registry import METRICS
 
 
 class Protocol(NamedTuple):
-    """An annotation file, its image folder where known, MMPose's metainfo of it, CocoMetric's settings, the boxes."""
+    """What poses are evaluated on.
+
+    Attributes:
+        ann_file (str): COCO annotations.
+        image_dir (str, optional): The folder of the images.
+        metainfo (dict): MMPose's metainfo of the data set: its keypoints, their sigmas, its skeleton.
+        iou_type (str): As for CocoMetric, ``'keypoints'`` or ``'keypoints_crowd'``.
+        use_area (bool): As for CocoMetric, whether OKS uses the annotated area.
+        boxes (str): ``'detected'`` or ``'ground truth'``, or empty where no config says which boxes are used.
+    """
 
     ann_file: str
     image_dir: str | None
     metainfo: dict
     iou_type: str = 'keypoints'
     use_area: bool = True
-    boxes: str = ''  # whose the tested boxes are, where a config says it
+    boxes: str = ''
 
 
 def read_protocol(
     config: str | Path | None = None, ann_file: str | Path | None = None, image_dir: str | Path | None = None
 ) -> Protocol:
-    """The protocol of a config's test, or COCO's, in which the files given take the place of the config's.
+    """Reads the protocol of a config's test; without a config it is COCO's.
 
     Args:
-        config (str | Path, optional): A config of MMPose with a CocoMetric or one derived from it.
-        ann_file (str | Path, optional): COCO annotations; needed without a config.
-        image_dir (str | Path, optional): The folder that the annotations' ``file_name`` start from.
+        config (str | Path, optional): A config of MMPose with a CocoMetric or a metric derived from it.
+        ann_file (str | Path, optional): COCO annotations, in place of the config's; required without a config.
+        image_dir (str | Path, optional): The folder that the annotations' ``file_name`` start from, in place of the
+            config's.
 
     Raises:
-        ValueError: Neither is given, or the config has no CocoMetric.
+        ValueError: There is neither a config nor an annotation file, or the config has no CocoMetric.
     """
     if config is None:
         if ann_file is None:
             raise ValueError('no annotations: give an annotation file, or a config whose test names one')
         return Protocol(str(ann_file), image_dir and str(image_dir), _quietly(parse_pose_metainfo, _COCO))
     cfg = Config.fromfile(config)
-    evaluators = coco_evaluators(cfg)
-    if not evaluators:
+    evaluators = cfg.get('test_evaluator') or []
+    evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
+    coco_metrics = [metric for metric in evaluators if issubclass(METRICS.get(metric['type']) or object, CocoMetric)]
+    if not coco_metrics:
         raise ValueError(f'{config} has no CocoMetric as test_evaluator: give a config that is evaluated by OKS')
-    evaluator, dataset = evaluators[0], cfg.test_dataloader.dataset
+    metric, dataset = coco_metrics[0], cfg.test_dataloader.dataset
     root = Path(dataset.get('data_root') or '')
     return Protocol(
-        str(ann_file or evaluator.get('ann_file') or root / dataset.ann_file),
+        str(ann_file or metric.get('ann_file') or root / dataset.ann_file),
         str(image_dir or root / dataset.get('data_prefix', {}).get('img', '')),
         _quietly(dataset_meta_from_config, cfg, 'test'),
-        evaluator.get('iou_type', 'keypoints'),
-        evaluator.get('use_area', True),
+        metric.get('iou_type', 'keypoints'),
+        metric.get('use_area', True),
         tested_boxes(cfg),
     )
 
 
 def tested_boxes(cfg: Config) -> str:
-    """Whose boxes a top-down config is tested in: a detector's, or those of the annotations."""
+    """Which boxes a top-down config is tested with: ``'detected'`` ones, or the annotated ``'ground truth'``."""
     return 'detected' if cfg.test_dataloader.dataset.get('bbox_file') else 'ground truth'
-
-
-def coco_evaluators(cfg: Config) -> list[dict]:
-    """The test evaluators of a config that are CocoMetrics."""
-    evaluators = cfg.get('test_evaluator') or []
-    evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
-    return [one for one in evaluators if issubclass(METRICS.get(one['type']) or object, CocoMetric)]
 
 
 _COCO = dict(from_file='configs/_base_/datasets/coco.py')
 
 
 def _quietly(load, *arguments):
-    """MMPose warns that it finds its own data set files where they are installed."""
+    """Silences MMPose's warning that it uses its installed copy of a data set file."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         return load(*arguments)

@@ -1,4 +1,4 @@
-"""The figures of one row of the table, from whatever a user has of it."""
+"""The figures of one network, read from what its runs left on disk."""
 
 import re
 from collections.abc import Sequence
@@ -8,125 +8,110 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from ..evaluation import Split, SplitEval, evaluate_results
+from ..evaluation import AREAS, Split, SplitEval, evaluate_results
 from ..evaluation.coco_files import read_json
-from ..preflight import check_config
-from .dump import read_dump
-from .protocol import Protocol, coco_evaluators, tested_boxes
+from .protocol import Protocol, tested_boxes
 from .work_dir import coco_figures, read_metrics
 
 
 @dataclass
 class Result:
-    """A row: its figures under CocoMetric's names as fractions, and where they are from.
+    """The figures of one network, and where they come from.
 
-    Of several runs the figures are the mean, and ``deviations`` the standard deviation, as of a sample.
+    Attributes:
+        name (str): The network's name in tables.
+        origin (str): Where the figures come from.
+        figures (dict[str, float]): Fractions under CocoMetric's names, such as ``'AP .5'``; -1 where there is no
+            instance. With several runs, their means.
+        evaluations (dict[str, SplitEval]): The evaluation of each run whose poses were read, which intervals need. The
+            key is what the pattern of several runs matched, such as a seed; it is empty for a single run.
+        config (Path, optional): The config of the run, where a work dir has it.
+        num_runs (int): How many runs the figures are the mean of.
+        boxes (str): ``'detected'`` or ``'ground truth'``, or empty where no config says which boxes were used.
+        deviations (dict[str, float]): With several runs, the sample standard deviation of each figure.
     """
 
     name: str
     origin: str
     figures: dict[str, float]
-    # Of result files, which alone can be resampled: by what the pattern of several runs matched, such as their seeds.
     evaluations: dict[str, SplitEval] = field(default_factory=dict)
     config: Path | None = None
     num_runs: int = 1
-    boxes: str = ''  # 'ground truth' or 'detected', where a config says it
+    boxes: str = ''
     deviations: dict[str, float] = field(default_factory=dict)
 
 
-def read_result(name: str, source: str, protocol: Protocol | None = None, splits: Sequence[Split] = ()) -> Result:
-    """Reads a row, or runs its test.
+def read_result(
+    name: str, source: str | Path, protocol: Protocol | None = None, splits: Sequence[Split] = AREAS
+) -> Result:
+    """Reads the figures of a network.
 
     Args:
-        name (str): What the row is called.
-        source (str): A work dir; a JSON file of metrics (``mim test --out``); a COCO keypoint result, or predictions
-            (``mim test --dump``); ``CONFIG.py:CHECKPOINT``, which is tested now; or a pattern such as
-            ``'work_dirs/seed*'``, of several runs of one network, which pair with another's by what it matches.
-        protocol (Protocol, optional): What result files and predictions are evaluated by.
-        splits (Sequence[Split]): What they are evaluated on.
+        name (str): The network's name in tables.
+        source (str | Path): A work dir; a JSON file of metrics (``mim test --out``); a COCO keypoint result; or a
+            pattern such as ``'work_dirs/seed*'`` that matches one of these for each of several runs.
+        protocol (Protocol, optional): What keypoint results are evaluated on, which they require.
+        splits (Sequence[Split]): Which instances keypoint results are evaluated on: COCO's area ranges by default, to
+            which :func:`ca_hrnet_plugin.evaluation.level_splits` can be added.
 
     Raises:
-        ValueError: The source cannot be read, or is of another data set.
+        ValueError: The source cannot be read, or belongs to another data set.
     """
-    runs = sorted(glob(source))  # noqa: PTH207  pathlib's takes no pattern that begins with a folder
+    source = str(source)
+    runs = sorted(glob(source))  # noqa: PTH207  pathlib's takes no absolute pattern
     if runs and runs != [source]:
-        return _averaged({_matched(source, run): read_result(name, run, protocol, splits) for run in runs})
-    config, is_pair, checkpoint = source.partition('.py:')
+        return _mean_of_runs({_matched(source, run): read_result(name, run, protocol, splits) for run in runs})
     path = Path(source)
-    if is_pair:
-        return _tested(name, f'{config}.py', checkpoint, protocol, splits)
     if path.is_dir():
         metrics, origin, config = read_metrics(path)
         boxes = tested_boxes(Config.fromfile(config)) if config.is_file() else ''
         return Result(name, origin, coco_figures(metrics), config=config, boxes=boxes)
     if not path.exists():
-        raise ValueError(f'{source} does not exist: give a work dir, a result file or CONFIG.py:CHECKPOINT')
-    if path.suffix in ('.pkl', '.pickle'):
-        return evaluated(name, source, read_dump(path, _needed(protocol, source)), protocol, splits)
+        raise ValueError(f'{source} does not exist: give a work dir, metrics of mim test --out, or a keypoint result')
     content = read_json(path, 'metrics of mim test --out, or a COCO keypoint result')
     if isinstance(content, dict):
         if not coco_figures(content):
             raise ValueError(f'{source} has no AP: give metrics of CocoMetric, as mim test --out writes them')
         return Result(name, f'metrics {source}', coco_figures(content))
-    return evaluated(name, source, source, protocol, splits)
+    if protocol is None:
+        raise ValueError(f'{source} holds poses and no figures: give the annotations to evaluate them on')
+    return evaluate_poses(name, source, protocol, splits)
 
 
-def evaluated(name: str, source: str, results, protocol: Protocol | None, splits: Sequence[Split]) -> Result:
-    """A row of poses: a COCO keypoint result, its file or its content. ``source`` is what they are called."""
-    protocol = _needed(protocol, source)
+def evaluate_poses(
+    name: str, poses: str | Sequence[dict], protocol: Protocol, splits: Sequence[Split] = AREAS
+) -> Result:
+    """Evaluates a COCO keypoint result, given as its file or its content; see :func:`read_result`."""
     sigmas = protocol.metainfo['sigmas']
-    evaluation = evaluate_results(protocol.ann_file, results, splits, protocol.iou_type, sigmas, protocol.use_area)
-    origin = f'evaluated {source} on {protocol.ann_file}'
+    evaluation = evaluate_results(protocol.ann_file, poses, splits, protocol.iou_type, sigmas, protocol.use_area)
+    origin = f'{poses if isinstance(poses, str) else "poses"} evaluated on {protocol.ann_file}'
     return Result(name, origin, evaluation.figures(), {'': evaluation}, boxes=protocol.boxes)
 
 
 def _matched(pattern: str, path: str) -> str:
-    """What the wildcards of a pattern matched in a path that it found."""
+    """What the wildcards of a pattern matched in a path."""
     parts = re.split(r'(\*+|\?|\[[^]]+])', pattern)
     expression = ''.join('(.*)' if index % 2 else re.escape(part) for index, part in enumerate(parts))
     return ' '.join(re.fullmatch(expression, path).groups())
 
 
-def _averaged(runs_by_match: dict[str, Result]) -> Result:
-    runs = list(runs_by_match.values())
+def _mean_of_runs(results: dict[str, Result]) -> Result:
+    """The result of several runs, given by what the pattern matched for each."""
+    runs = list(results.values())
     names = set.intersection(*(set(run.figures) for run in runs))
-    figures = {name: np.array([run.figures[name] for run in runs]) for name in runs[0].figures if name in names}
+    values = {name: np.array([run.figures[name] for run in runs]) for name in runs[0].figures if name in names}
+    evaluations = {match: run.evaluations[''] for match, run in results.items() if run.evaluations}
+    deviations = {}
+    if len(runs) > 1:
+        deviations = {name: float(value.std(ddof=1)) for name, value in values.items() if value.min() >= 0}
     return Result(
         runs[0].name,
         '; '.join(run.origin for run in runs),
-        {name: float(values.mean()) for name, values in figures.items()},
-        {match: one for match, run in runs_by_match.items() for one in run.evaluations.values()},
+        {name: float(value.mean()) for name, value in values.items()},
+        evaluations,
         runs[0].config,
         len(runs),
         ' and '.join(sorted({run.boxes for run in runs} - {''})),
-        {name: float(values.std(ddof=1)) for name, values in figures.items() if len(runs) > 1 and values.min() >= 0},
+        deviations,
     )
-
-
-def _needed(protocol: Protocol | None, source: str) -> Protocol:
-    if protocol is None:
-        raise ValueError(f'{source} holds poses and no figures: give the annotations to evaluate them on')
-    return protocol
-
-
-def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, splits: Sequence[Split]) -> Result:
-    """Tests as ``mim test`` does, and leaves the keypoint result in the config's work dir, named by the checkpoint."""
-    cfg = Config.fromfile(config)
-    cfg.load_from = checkpoint
-    cfg.setdefault('work_dir', f'work_dirs/{Path(config).stem}')
-    troubles = check_config(cfg, 'test').troubles
-    if troubles:
-        raise ValueError(f'cannot test {config}: {"; ".join(troubles)}')
-    prefix = Path(cfg.work_dir, Path(checkpoint).stem)
-    for evaluator in coco_evaluators(cfg):
-        evaluator['outfile_prefix'] = str(prefix)
-    metrics = Runner.from_cfg(cfg).test()
-    result_file = f'{prefix}.keypoints.json'
-    if protocol is not None and Path(result_file).exists():
-        result = evaluated(name, result_file, result_file, protocol, splits)
-    else:
-        result = Result(name, f'test of {checkpoint}', coco_figures(metrics))
-    result.config, result.boxes = Path(config), tested_boxes(cfg)
-    return result

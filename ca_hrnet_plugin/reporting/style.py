@@ -1,4 +1,4 @@
-"""How the pictures look: the size of a paper's text, colours that colour-blind readers tell apart, file formats."""
+"""How figures look: text in the size of a paper's, colours that colour-blind readers can distinguish, file formats."""
 
 import functools
 from pathlib import Path
@@ -10,7 +10,7 @@ from ..whole_file import whole_file
 
 PICTURE_FORMATS = ('.png', '.jpg', '.svg', '.pdf')
 
-# Okabe and Ito's, https://jfly.uni-koeln.de/color/; runs differ by marker as well.
+# By Okabe and Ito, https://jfly.uni-koeln.de/color/. Runs also differ by marker.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
@@ -30,7 +30,7 @@ _STYLE = {
 
 
 def paper_style(draw):
-    """Lets a function that draws a figure draw it in this style."""
+    """Decorates a function that draws a figure, which it then draws in this style."""
 
     @functools.wraps(draw)
     def styled(*args, **kwargs):
@@ -41,10 +41,15 @@ def paper_style(draw):
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 300) -> None:
-    """Writes a figure as PNG, JPEG, SVG or PDF, which the suffix says.
+    """Writes a figure as PNG, JPEG, SVG or PDF, according to the suffix.
+
+    Args:
+        figure (Figure): What a function of this package has drawn.
+        path (str | Path): The file; its folder is made if it does not exist.
+        dpi (int): Pixels per inch of PNG and JPEG.
 
     Raises:
-        ValueError: The suffix is another one.
+        ValueError: The suffix is none of these.
     """
     if Path(path).suffix not in PICTURE_FORMATS:
         raise ValueError(f'cannot write a picture to {path}: give a name that ends in {", ".join(PICTURE_FORMATS)}')

@@ -1,4 +1,4 @@
-"""Table 1: networks by COCO's figures, what each gains over the first, and how sure that is."""
+"""Table 1: COCO's figures of each network, their differences to the first network, and intervals of these."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from tabulate import tabulate
 from ..evaluation import Interval, Split, paired_bootstrap
 from .results import Result
 
-# The paper's headings, and CocoMetric's names. Those after them are CrowdPose's own, by its published crowd index.
+# The paper's headings with CocoMetric's names. The last three are CrowdPose's own, by its published crowd index.
 COCO_COLUMNS = {
     'AP': 'AP',
     'AP50': 'AP .5',
@@ -31,13 +31,19 @@ COCO_COLUMNS = {
 COMPLEXITY_COLUMNS = {'Params (M)': 'params (M)', 'GFLOPs': 'GFLOPs'}
 TABULATE_FORMATS = dict(text='simple', markdown='github', latex='latex_booktabs', html='html')
 FORMATS = (*TABULATE_FORMATS, 'csv', 'json')
-TRENDS = 'AR, per level'  # of differences alone: one network's figures fall from level to level
 NOTHING = '\N{EN DASH}'
 
 
 @dataclass
 class Row:
-    """A network, its gain over a baseline, and the interval of each gain; the baseline itself has no gain."""
+    """A network compared with a baseline.
+
+    Attributes:
+        result (Result): The network's figures.
+        baseline (str): The baseline's name; empty for the baseline itself, which has no differences.
+        differences (dict[str, float]): The network's figures minus the baseline's, as fractions, by CocoMetric's names.
+        intervals (dict[str, Interval]): The 95 % interval of each difference, where poses were read.
+    """
 
     result: Result
     baseline: str = ''
@@ -46,15 +52,18 @@ class Row:
 
 
 def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool = False) -> list[Row]:
-    """Compares each result to the first.
+    """Compares each result with the first.
 
     Args:
-        results (Sequence[Result]): The first is what the others are compared to.
-        num_resamples (int): Resamples of the paired bootstrap, which needs result files; 0 for no intervals.
+        results (Sequence[Result]): What :func:`read_result` gives for each network, the baseline first.
+        num_resamples (int): Resamples of the paired bootstrap, which needs keypoint results; 0 for no intervals.
         progress (bool): Whether to show a progress bar.
 
+    Returns:
+        list[Row]: A row for each result, in the same order.
+
     Raises:
-        ValueError: The results are not of the same images and people, or their runs do not pair.
+        ValueError: The results are from different images or people, or their runs do not pair.
     """
     first, *others = results
     rows = [Row(first)]
@@ -68,16 +77,16 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
             paired = _paired_runs(first, other)
             runs = [first.evaluations[run] for run in paired], [other.evaluations[run] for run in paired]
             intervals = paired_bootstrap(*runs, num_resamples, progress=progress)
-            row.intervals = {name: found for name, found in intervals.items() if not np.isnan(found.difference)}
-            row.differences |= {name: found.difference for name, found in row.intervals.items()}
+            row.intervals = {name: gain for name, gain in intervals.items() if not np.isnan(gain.difference)}
+            row.differences |= {name: gain.difference for name, gain in row.intervals.items()}
         rows.append(row)
     return rows
 
 
 def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequence[Split] = ()) -> str:
-    """The paper's table; after it AP and AR by level, where levels are asked for.
+    """Formats the paper's table and, where levels are given, tables of AP and AR by level.
 
-    Figures are in percent. CSV has all in one table. JSON has fractions under CocoMetric's names.
+    Figures are in percent. CSV is a single table. JSON has fractions under CocoMetric's names.
 
     Args:
         rows (Sequence[Row]): What :func:`compare` gives.
@@ -88,20 +97,16 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
         return json.dumps([_as_json(row) for row in rows], indent=2)
     known = {name for row in rows for name in row.result.figures}
     main = {heading: name for heading, name in (COCO_COLUMNS | COMPLEXITY_COLUMNS).items() if name in known}
-    by_level = {
-        figure: {f'{level.measure} {level.name}': f'{figure} ({level.measure} {level.name})' for level in levels}
-        for figure in ('AP', 'AR')
-        if levels
-    }
-    measures = dict.fromkeys(level.measure for level in levels)
-    if measures and any(row.intervals for row in rows):
-        by_level[TRENDS] = {measure: f'AR trend ({measure})' for measure in measures}
+    level_names = [f'{level.measure} {level.name}' for level in levels]
     if output_format == 'csv':
-        every_level = {name: name for columns in by_level.values() for name in columns.values()}
+        by_level = [f'{figure} ({name})' for figure in ('AP', 'AR') for name in level_names]
         text = io.StringIO()
-        csv.writer(text, lineterminator='\n').writerows(_grid('', rows, main | every_level))
+        grid = _grid('', rows, main | {figure: figure for figure in by_level})
+        csv.writer(text, lineterminator='\n').writerows(grid)
         return text.getvalue().replace(NOTHING, '').rstrip()
-    grids = [_grid(title, rows, columns) for title, columns in {'': main, **by_level}.items()]
+    grids = [_grid('', rows, main)]
+    if levels:
+        grids += [_grid(figure, rows, {name: f'{figure} ({name})' for name in level_names}) for figure in ('AP', 'AR')]
     return '\n\n'.join(
         tabulate(
             body,
@@ -122,22 +127,17 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
         grid.append(['instances', *counts])
     for row in rows:
         result = row.result
-        against = f'{result.name} - {row.baseline}'
-        if title != TRENDS:
-            grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
+        grid.append([result.name, *(_cell('{:.1f}', name, result.figures.get(name)) for name in columns.values())])
         if result.deviations:
             deviations = (_cell('{:.1f}', name, result.deviations.get(name)) for name in columns.values())
             grid.append([f'{result.name}, deviation of {result.num_runs} runs', *deviations])
+        difference = f'{result.name} - {row.baseline}'
         if row.differences:
-            grid.append([against, *(_cell('{:+.1f}', name, row.differences.get(name)) for name in columns.values())])
+            grid.append([difference, *(_cell('{:+.1f}', name, row.differences.get(name)) for name in columns.values())])
         if row.intervals:
             covered = 'images and runs' if result.num_runs > 1 else 'images'
-            grid.append(
-                [
-                    f'{against}, 95 % over {covered}',
-                    *(_interval_cell(row.intervals.get(name)) for name in columns.values()),
-                ]
-            )
+            intervals = (_interval_cell(row.intervals.get(name)) for name in columns.values())
+            grid.append([f'{difference}, 95 % over {covered}', *intervals])
     if not title and any(row.result.boxes for row in rows):
         boxes = {row.result.name: row.result.boxes for row in rows}
         for line in grid[1:]:
@@ -147,10 +147,12 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
 
 
 def _num_instances(rows: Sequence[Row], name: str) -> str:
-    """How many instances a level's figure, such as ``'AP (crowd easy)'``, is of."""
+    """The number of instances in the level of a figure such as ``'AP (crowd easy)'``."""
     _, _, level = name.partition(' ')
-    counts = [row.result.figures[key] for row in rows if (key := f'instances {level}') in row.result.figures]
-    return f'{counts[0]:.0f}' if counts else ''
+    for row in rows:
+        if f'instances {level}' in row.result.figures:
+            return f'{row.result.figures[f"instances {level}"]:.0f}'
+    return ''
 
 
 def _cell(form: str, name: str, figure: float | None) -> str:
@@ -165,17 +167,17 @@ def _interval_cell(interval: Interval | None) -> str:
 
 
 def _is_empty(figure: float | None) -> bool:
-    """COCOeval gives -1 where there is no instance."""
+    """Whether there is no figure; COCOeval gives -1 for no instances."""
     return figure is None or figure < 0
 
 
 def _paired_runs(first: Result, other: Result) -> list[str]:
-    """What the pattern of both rows matched, such as their seeds."""
+    """What the patterns of both rows matched, such as seeds."""
     if first.evaluations.keys() != other.evaluations.keys():
-        sides = (f'{row.name} has {", ".join(run or "one" for run in row.evaluations)}' for row in (first, other))
+        runs = {result.name: ', '.join(run or 'one' for run in result.evaluations) for result in (first, other)}
         raise ValueError(
-            f'runs do not pair: {" and ".join(sides)}: give patterns such as work_dirs/NAME/seed*/RESULTS.json, '
-            'whose * matches the same in both, or --resamples 0'
+            f'runs do not pair: {first.name} has {runs[first.name]} and {other.name} has {runs[other.name]}: give '
+            'patterns such as work_dirs/NAME/seed*/RESULTS.json, whose * matches the same in both, or 0 resamples'
         )
     return list(first.evaluations)
 
@@ -185,8 +187,8 @@ def _check_same_instances(first: Result, other: Result) -> None:
         counts = first.figures[name], other.figures[name]
         if name.startswith('instances') and counts[0] != counts[1]:
             raise ValueError(
-                f'{first.name} and {other.name} are of different data sets, with {counts[0]:.0f} and {counts[1]:.0f} '
-                f'{name}: compare results on the same one'
+                f'{first.name} and {other.name} are from different data sets, with {counts[0]:.0f} and '
+                f'{counts[1]:.0f} {name}: compare results from the same one'
             )
 
 

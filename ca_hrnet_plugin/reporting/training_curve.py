@@ -1,4 +1,4 @@
-"""Figure 5: accuracy, loss and AP over training, and where the learning rate drops."""
+"""Figure 5: training accuracy, training loss and validation AP over training, and drops of the learning rate."""
 
 import math
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from .work_dir import TrainingLog, coco_figures, read_training_log
 
 @paper_style
 def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
-    """Draws the runs into one figure of three panels; a panel that no run has anything for is left out.
+    """Draws runs into one figure of up to three panels: accuracy, loss and AP, as far as they were logged.
 
-    The logged values of accuracy and loss are drawn thin, and their mean over each epoch thick.
+    The logged values of accuracy and loss are thin lines, and their means over each epoch thick ones.
 
     Args:
-        work_dirs (Mapping[str, str | Path]): For each run its name and what :func:`read_training_log` takes.
+        work_dirs (Mapping[str, str | Path]): The name of each run, and its work dir or ``scalars.json``.
 
     Raises:
-        ValueError: A run has no scalars, or some are by epoch and others by iteration.
+        ValueError: A run has no scalars, or some runs count epochs and others only iterations.
     """
     logs = {name: read_training_log(path) for name, path in work_dirs.items()}
     units = {name: 'epoch' if _by_epoch(log) else 'iteration' for name, log in logs.items()}
     if len(set(units.values())) > 1:
-        raise ValueError(f'these runs have no axis in common ({units}): draw them apart')
+        raise ValueError(f'these runs have no axis in common ({units}): draw them separately')
 
     panels = {
         'Accuracy (training)': lambda log: _trained(log, 'acc_pose'),
@@ -38,7 +38,7 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
     }
     panels = {title: points for title, points in panels.items() if any(len(points(log)) for log in logs.values())}
     if not panels:
-        raise ValueError(f'{", ".join(map(str, work_dirs.values()))}: neither acc_pose, loss nor AP was logged')
+        raise ValueError(f'{", ".join(map(str, work_dirs.values()))}: no acc_pose, loss or AP was logged')
     figure = Figure(figsize=(2.35 * len(panels) + 0.1, 2.5), layout='constrained')
     grid = figure.subplots(1, len(panels), sharex=True, squeeze=False)
     for axes, (title, points) in zip(grid[0], panels.items(), strict=True):
@@ -54,7 +54,7 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
             else:
                 axes.plot(*values.T, color=colour, linewidth=0.5, alpha=0.35)
                 axes.plot(*_epoch_means(values, _by_epoch(log)).T, color=colour)
-        if axes.dataLim.y0 >= 0:  # an RLE loss is not
+        if axes.dataLim.y0 >= 0:  # an RLE loss can be negative
             axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
         _mark_drops(axes, logs)
     handles = [
@@ -68,7 +68,7 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
 
 
 def _legend_above(figure: Figure, handles: list[Line2D]) -> None:
-    """Adds a legend of as many columns as the names leave room for, four at most."""
+    """Adds a legend with as many columns as fit the width of the figure, at most four."""
     for ncols in (4, 3, 2, 1):
         legend = figure.legend(handles=handles, loc='outside upper center', ncols=ncols)
         if legend.get_window_extent().width <= figure.bbox.width or ncols == 1:
@@ -77,13 +77,13 @@ def _legend_above(figure: Figure, handles: list[Line2D]) -> None:
 
 
 def lr_drops(log: TrainingLog) -> dict[float, tuple[float, float]]:
-    """Where a steady learning rate falls, by epochs done (or iterations): the rate before and after.
+    """The learning rate before and after each drop, by the number of completed epochs (or iterations).
 
-    A rate that falls all the time, as on a cosine, drops nowhere.
+    A drop is where a constant rate falls. A rate that falls all the time, such as a cosine, has none.
     """
     drops = {}
-    rated = [record for record in log.train if 'lr' in record]
-    for (earlier, before), (_, after) in pairwise(pairwise(rated)):
+    records = [record for record in log.train if 'lr' in record]
+    for (earlier, before), (_, after) in pairwise(pairwise(records)):
         if earlier['lr'] == before['lr'] > after['lr']:
             drops[after['epoch'] - 1 if _by_epoch(log) else before['iter']] = before['lr'], after['lr']
     return drops
@@ -112,24 +112,24 @@ def _by_epoch(log: TrainingLog) -> bool:
 
 
 def _validated(log: TrainingLog) -> np.ndarray:
-    """(validations, 2): epochs done, AP in percent."""
+    """(validations, 2): completed epochs, AP in percent."""
     figures = [(record.get('epoch', record['iter']), coco_figures(record).get('AP')) for record in log.val]
     return np.array([(place, 100 * ap) for place, ap in figures if ap is not None]).reshape(-1, 2)
 
 
 def _trained(log: TrainingLog, key: str) -> np.ndarray:
-    """(logged iterations, 2): epochs done, value."""
+    """(logged iterations, 2): completed epochs, value."""
     per_epoch = _iterations_per_epoch(log.train) if _by_epoch(log) and log.train else 1
     return np.array([(record['iter'] / per_epoch, record[key]) for record in log.train if key in record]).reshape(-1, 2)
 
 
 def _iterations_per_epoch(train: list[dict]) -> int:
-    """The fewest with which each logged iteration is in its epoch; runs do not log how many there are."""
+    """The smallest number that puts each logged iteration into its epoch; runs do not log the number itself."""
     return math.ceil(max(record['iter'] / record['epoch'] for record in train))
 
 
 def _epoch_means(values: np.ndarray, by_epoch: bool) -> np.ndarray:
-    """(epochs, 2): the middle of each epoch, the mean of its values; without epochs, of each fiftieth of the run."""
+    """(epochs, 2): middle of each epoch, mean of its values; without epochs, for each fiftieth of the run."""
     if not len(values):
         return values
     width = 1 if by_epoch else values[-1, 0] / 50

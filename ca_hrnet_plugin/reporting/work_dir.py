@@ -1,4 +1,4 @@
-"""What a run of MMEngine leaves in its work dir: the scalars of training and validation, and the metrics of a test."""
+"""Reads what a run of MMEngine leaves in its work dir: scalars of training and validation, metrics of a test."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,13 @@ from ..evaluation.coco_files import is_number, read_json
 
 
 class TrainingLog(NamedTuple):
-    """What was logged in training, in the order of iterations.
+    """What was logged in training, ordered by iteration.
 
-    ``train`` has a record for each logged iteration: ``loss``, ``acc_pose``, ``lr``, ``iter`` and, where training goes
-    by epoch, ``epoch``. ``val`` has one for each validation: its metrics, and the ``iter`` and ``epoch`` of the last
-    logged iteration before it.
+    Attributes:
+        train (list[dict]): For each logged iteration ``loss``, ``acc_pose``, ``lr``, ``iter`` and, if training counts
+            epochs, ``epoch``.
+        val (list[dict]): For each validation its metrics, the ``iter`` and ``epoch`` of the last logged iteration
+            before it, and the folder of the run as ``run``.
     """
 
     train: list[dict]
@@ -21,7 +23,7 @@ class TrainingLog(NamedTuple):
 
 
 class LoggedMetrics(NamedTuple):
-    """Metrics found in a work dir, where they are from, and the config of that run."""
+    """Metrics from a work dir, where they come from, and the config of that run."""
 
     metrics: dict[str, float]
     origin: str
@@ -29,21 +31,21 @@ class LoggedMetrics(NamedTuple):
 
 
 def read_training_log(path: str | Path) -> TrainingLog:
-    """Reads the scalars of a work dir; runs that resume each other become one.
+    """Reads the scalars of a work dir, and joins runs that resume each other.
 
-    Where two runs logged the same iterations, the later run has them.
+    Where two runs logged the same iterations, those of the later run are kept.
 
     Args:
         path (str | Path): A work dir, the folder of one run in it, or a ``scalars.json``.
 
     Raises:
-        ValueError: There are no scalars, or they are not MMEngine's.
+        ValueError: No scalars are found, or they are not MMEngine's.
     """
     train, val = [], []
     for file in _scalars_files(Path(path)):
         run = _read_scalars(file)
         if run.train:
-            # A run resumes at the start of an epoch, and need not log the iterations that the one before it did.
+            # A run resumes at the start of an epoch, and may log other iterations than the run before it.
             unit = 'epoch' if 'epoch' in run.train[0] else 'iter'
             start = run.train[0][unit]
             train = [record for record in train if record.get(unit, start) < start]
@@ -56,31 +58,32 @@ def read_training_log(path: str | Path) -> TrainingLog:
 
 
 def read_metrics(work_dir: str | Path) -> LoggedMetrics:
-    """The metrics of the newest test in a work dir or, where none is, of its best validation by AP.
+    """Reads the metrics of the newest test in a work dir or, without a test, of the validation with the best AP.
 
     Raises:
-        ValueError: The folder has neither.
+        ValueError: Neither is found.
     """
     tests = sorted(path for path in Path(work_dir).glob('*/*.json') if path.stem == path.parent.name)
     if tests:
         newest = tests[-1]
         metrics = read_json(newest, 'metrics')
         if not isinstance(metrics, dict):
-            raise ValueError(f'{newest} holds no metrics: test the checkpoint again with mim test')
+            raise ValueError(f'{newest} has no metrics: test the checkpoint again with mim test')
         return LoggedMetrics(metrics, f'test {newest}', newest.parent / 'vis_data/config.py')
-    validated = [record for record in read_training_log(work_dir).val if coco_figures(record)]
-    if not validated:
-        raise ValueError(f'no validation in {work_dir} gives an AP: test its checkpoint with mim test')
-    best = max(validated, key=lambda record: coco_figures(record)['AP'])
-    origin = f'best of {len(validated)} validations in {work_dir}, {progress(best)}'
+    validations = [record for record in read_training_log(work_dir).val if coco_figures(record)]
+    if not validations:
+        raise ValueError(f'no validation in {work_dir} has an AP: test its checkpoint with mim test')
+    best = max(validations, key=lambda record: coco_figures(record)['AP'])
+    progress = f'epoch {best["epoch"]}' if 'epoch' in best else f'iteration {best["iter"]}'
+    origin = f'best of {len(validations)} validations in {work_dir}, {progress}'
     return LoggedMetrics(best, origin, Path(best['run']) / 'vis_data/config.py')
 
 
 def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
-    """COCO's figures without their prefix, as ``'AP'``, of metrics such as ``'coco/AP'``; empty where there are none.
+    """COCO's figures without their prefix, such as ``'AP'`` for ``'coco/AP'``; empty where the metrics have no AP.
 
     Raises:
-        ValueError: They are of several data sets.
+        ValueError: The metrics have figures of several data sets.
     """
     prefixes = [key.removesuffix('AP') for key in metrics if key == 'AP' or key.endswith('/AP')]
     if len(prefixes) > 1:
@@ -94,13 +97,8 @@ def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
     }
 
 
-def progress(record: dict) -> str:
-    """How far training was at a record, such as ``'epoch 210'``."""
-    return f'epoch {record["epoch"]}' if 'epoch' in record else f'iteration {record["iter"]}'
-
-
 def _scalars_files(path: Path) -> list[Path]:
-    """Oldest run first: MMEngine names a run's folder by the time at which it began."""
+    """The files, oldest run first: MMEngine names the folder of a run by the time of its start."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -113,27 +111,28 @@ def _scalars_files(path: Path) -> list[Path]:
 
 def _read_scalars(file: Path) -> TrainingLog:
     log = TrainingLog([], [])
+    hint = 'give a scalars.json of mim train'
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f'line {number} of {file} is no record of MMEngine: {error}') from error
+            raise ValueError(f'line {number} of {file} is not JSON ({error}): {hint}') from error
         if not _is_record(record):
-            raise ValueError(f'line {number} of {file} is no record of MMEngine: {short(record)}')
+            raise ValueError(f'line {number} of {file} is not a record of MMEngine ({short(record)}): {hint}')
         if 'iter' in record:
             log.train.append(record)
         elif 'step' in record:
-            # A validation logs its step alone, which is an epoch or an iteration.
+            # A validation only logs its step, which is an epoch or an iteration.
             before = log.train[-1] if log.train else dict(iter=record['step'], epoch=record['step'])
             place = {key: before[key] for key in ('iter', 'epoch') if key in before}
             log.val.append(dict(record, **place, run=str(file.parent.parent)))
         else:
-            raise ValueError(f'line {number} of {file} has neither iter nor step: give a scalars.json of MMEngine')
+            raise ValueError(f'line {number} of {file} has neither iter nor step: {hint}')
     return log
 
 
 def _is_record(record) -> bool:
-    """Whether places are whole numbers and what the curves are of are numbers: a loss may be NaN, and a step 0."""
+    """Whether iterations, epochs and steps are whole numbers, and the curves' values numbers; a loss may be NaN."""
     return (
         isinstance(record, dict)
         and all(

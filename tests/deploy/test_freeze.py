@@ -121,7 +121,7 @@ def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_da
     assert all('train2017' in sample['data_samples'].img_path for sample in data)
 
 
-def test_the_tools_freeze_and_report_on_a_config_s_own_data(tool, drawn_data, tmp_path, monkeypatch):
+def test_the_tool_freezes_on_a_config_s_own_data(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
     weights = tmp_path / 'weights.pth'
     torch.save(init_model(CONFIG, device='cpu').state_dict(), weights)
@@ -131,8 +131,3 @@ def test_the_tools_freeze_and_report_on_a_config_s_own_data(tool, drawn_data, tm
     stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96')))
     stock.load_state_dict(torch.load(tmp_path / 'hrnet.pth')['state_dict'], strict=True)
     assert 'Sigmoid' not in {node.op_type for node in onnx.load(tmp_path / 'hrnet.onnx').graph.node}
-
-    picture = tmp_path / 'report.png'
-    code, output, _ = tool('attention_report', CONFIG, weights, '--people', 5, '--resamples', 10, '--out', picture)
-    assert code == 0 and picture.stat().st_size > 10_000
-    assert 'stage4.0.branches.3.1.ca.norm2' in output

@@ -11,11 +11,10 @@ def person(joints, bbox, **more):
     return dict(image_id=1, keypoints=[*keypoints, 0, 0, 0], bbox=bbox, iscrowd=0, **more)
 
 
-def test_half_of_ones_own_joints_from_others_and_none_for_the_other_person_is_a_quarter():
-    # The left person's box holds 3 of the right one's 6 joints, and the right one's box none of the left one's 6.
+def test_it_is_the_mean_of_others_joints_in_the_box_per_own_joint():
+    # The left person's box contains 3 of the right one's 6 joints, and the right one's box none of the left one's 6.
     left = person([(x, 5) for x in range(6)], [0, 0, 12, 10])
     right = person([(x, 5) for x in (10, 11, 12, 13, 14, 15)], [10, 0, 10, 10])
-
     assert crowd_index([left, right]) == pytest.approx((3 / 6 + 0 / 6) / 2)
 
 
@@ -24,12 +23,11 @@ def test_joints_on_every_edge_of_the_box_are_inside():
     outside = [(-0.01, 5), (5, 10.01)]
     inner = person([(x, 5) for x in range(2, 9)], [0, 0, 10, 10])
     outer = person(corners + outside, [100, 100, 10, 10])
-
     assert crowd_index([inner, outer]) == pytest.approx((4 / 7 + 0) / 2)
 
 
 @pytest.mark.parametrize('num_labelled', [0, 1, 5, 6])
-def test_people_with_five_labelled_joints_or_fewer_are_others_but_not_in_the_mean(num_labelled):
+def test_people_with_five_labelled_joints_are_others_but_not_in_the_mean(num_labelled):
     people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
     other = person([(x, 5) for x in range(num_labelled)], [100, 0, 10, 10])
 
@@ -37,20 +35,18 @@ def test_people_with_five_labelled_joints_or_fewer_are_others_but_not_in_the_mea
     assert crowd_index([*people, other]) == pytest.approx(sum(ratios) / len(ratios))
 
 
-def test_crowd_regions_take_no_part():
+def test_crowd_regions_are_ignored():
     people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
-
     assert crowd_index([*people, people[0] | dict(iscrowd=1)]) == crowd_index(people) == 1
 
 
 @pytest.mark.parametrize('annotations', [[], [dict(bbox=[0, 0, 1, 1], iscrowd=0)]])
-def test_nobody_labelled_is_no_crowd(annotations):
+def test_without_labelled_people_it_is_zero(annotations):
     assert crowd_index(annotations) == 0.0
 
 
 def test_annotations_of_two_images_are_refused_by_name():
     people = [person([(0, 0)] * 6, [0, 0, 1, 1]), dict(person([(0, 0)] * 6, [0, 0, 1, 1]), image_id=7)]
-
     with pytest.raises(ValueError, match=r'images \[1, 7\]'):
         crowd_index(people)
 

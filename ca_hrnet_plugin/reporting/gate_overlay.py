@@ -1,26 +1,31 @@
-"""Coordinate attention at work: its two gates, along height and width, over the network's input."""
+"""Draws the gates of coordinate attention over one input of the network."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mmpose.apis import inference_topdown
 from torch import Tensor, nn
 
+from ..models.gates import recorded_gates
 from .style import COLOURS, paper_style
 
-MIN_HALF_RANGE = 0.01  # of what is drawn: a gate that varies less is flat, and looks it
+MIN_HALF_RANGE = 0.01  # of an axis or colour scale, so that a gate that hardly varies looks flat
 
 
 class Gates(NamedTuple):
-    """What a CoordAttention module did to one input.
+    """The gates of a CoordAttention module for one person.
 
-    ``rows`` (C, H) and ``columns`` (C, W) are its gates, ``crop`` (height, width, 3) the network's input as RGB from
-    0 to 1, and ``module`` the module's name in the network.
+    Attributes:
+        module (str): The module's name in the backbone.
+        crop (np.ndarray): The network's input as RGB from 0 to 1, (height, width, 3).
+        rows (np.ndarray): The gate of each row of the feature map, (C, H).
+        columns (np.ndarray): The gate of each column, (C, W).
     """
 
     module: str
@@ -36,68 +41,53 @@ def record_gates(
     stage: int = 4,
     block: str | None = None,
 ) -> Gates:
-    """Runs a top-down network on a person and records the gates of one of its attention modules.
+    """Runs a top-down network on a person, and records the gates of one of its attention modules.
 
     Args:
-        model (nn.Module): It has modules of a class named CoordAttention, with ``gates(x)``.
+        model (nn.Module): A model from MMPose's ``init_model``, with CoordAttention in its backbone.
         image (str | Path): An image file.
         bbox (Sequence[float], optional): The person, [left, top, width, height] in pixels of the image; the whole
             image by default.
         stage (int): The stage of the backbone.
-        block (str, optional): Part of the module's name within the stage, such as ``'0.branches.0.3'``. By default,
-            and where several fit, the last of those with the finest feature map is taken.
+        block (str, optional): Part of the module's name within the stage, such as ``'0.branches.0.3'``. By default, or
+            where several modules match, it is the last one with the finest feature map.
 
     Raises:
-        ValueError: The image is missing or the box empty, or the network has no such module.
+        ValueError: The image is not found, the box is empty, or the network has no such module.
     """
     if not Path(image).is_file():
-        raise ValueError(f'no image {image}')
+        raise ValueError(f'image {image} not found: give an image file')
     if bbox is not None and min(bbox[2:]) <= 0:
         raise ValueError(f'bbox {list(bbox)} is empty: give left, top, width and height')
-    modules = attention_modules(model, stage, block)
-    inputs, recorded = [], {}
-
-    def keep_gates(name: str):
-        def hook(module: nn.Module, arguments: tuple[Tensor]) -> None:
-            # The first pass alone: in the second, of flip_test, the person is mirrored.
-            if name not in recorded:
-                recorded[name] = [gate[0].flatten(1).cpu().numpy() for gate in module.gates(*arguments)]
-
-        return hook
-
-    hooks = [module.register_forward_pre_hook(keep_gates(name)) for name, module in modules.items()]
-    hooks.append(model.backbone.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0][0])))
+    crops = []
+    hook = model.backbone.register_forward_pre_hook(lambda _, arguments: crops.append(arguments[0]))
     try:
         inference_topdown(model, str(image), None if bbox is None else np.array([bbox], float), bbox_format='xywh')
     finally:
-        for hook in hooks:
-            hook.remove()
-    finest = max(rows.shape[1] for rows, _ in recorded.values())
-    name = [name for name, (rows, _) in recorded.items() if rows.shape[1] == finest][-1]
-    return Gates(name, _as_rgb(inputs[0], model), *recorded[name])
+        hook.remove()
+    with recorded_gates(model.backbone) as gates, torch.no_grad():
+        model.backbone(crops[0])  # the first crop alone: flip test mirrors the person in the second
+    names = _matching(list(gates), stage, block)
+    heights = {name: gates[name][0].shape[2] for name in names}
+    finest = [name for name in names if heights[name] == max(heights.values())][-1]
+    rows, columns = (gate[0].flatten(1).cpu().numpy() for gate in gates[finest])
+    return Gates(finest, _as_rgb(crops[0][0], model), rows, columns)
 
 
-def attention_modules(model: nn.Module, stage: int, block: str | None = None) -> dict[str, nn.Module]:
-    """The attention modules of a stage by name, or those of them whose name holds ``block``.
-
-    Raises:
-        ValueError: There are none.
-    """
-    every = {name: module for name, module in model.named_modules() if type(module).__name__ == 'CoordAttention'}
-    if not every:
-        raise ValueError('this network has no CoordAttention: give a config of CA-HRNet')
-    of_stage = {name: module for name, module in every.items() if f'.stage{stage}.' in name}
-    chosen = {name: module for name, module in of_stage.items() if block is None or f'.{block}.' in f'{name}.'}
-    if not chosen:
-        names = list(of_stage or every)
+def _matching(names: list[str], stage: int, block: str | None) -> list[str]:
+    """The names of a stage, or those of them that contain ``block``."""
+    in_stage = [name for name in names if name.startswith(f'stage{stage}.')]
+    matching = [name for name in in_stage if block is None or f'.{block}.' in name]
+    if not matching:
+        known = in_stage or names
         raise ValueError(
-            f'no attention in stage {stage}, block {block}: there are {len(names)}, {names[0]} to {names[-1]}'
+            f'no attention in stage {stage}, block {block}: give one of {len(known)}, {known[0]} to {known[-1]}'
         )
-    return chosen
+    return matching
 
 
 def _as_rgb(image: Tensor, model: nn.Module) -> np.ndarray:
-    """Undoes what the model's preprocessor did to the values and the order of colours."""
+    """A crop (3, height, width) as it was before the model's preprocessor, in RGB from 0 to 1."""
     preprocessor = model.data_preprocessor
     if hasattr(preprocessor, 'mean'):
         image = image * preprocessor.std + preprocessor.mean
@@ -107,16 +97,16 @@ def _as_rgb(image: Tensor, model: nn.Module) -> np.ndarray:
 
 
 @paper_style
-def draw_attention(recorded: Sequence[Gates]) -> Figure:
-    """Draws for each input the crop, its two gates along the crop's sides, and their product over the crop.
+def draw_gates(recorded: Sequence[Gates]) -> Figure:
+    """Draws each input with its two gates along its sides, and once more with their product over it.
 
-    A gate is drawn for each channel, thin, and as the mean over them. The product is the mean over the channels of row
-    gate times column gate: the factor by which the module multiplies that place.
+    A thin line is the gate of a channel, and the thick one the mean over channels. The product is row gate times column
+    gate, averaged over channels: the factor by which the module multiplies that position.
 
     Args:
-        recorded (Sequence[Gates]): What :func:`record_gates` gives.
+        recorded (Sequence[Gates]): What :func:`record_gates` gives for each person.
     """
-    crop_width = 1.35  # inches, as are all lengths here
+    crop_width = 1.35  # in inches, as all lengths here
     profile, gap, title = 0.6, 0.08, 0.3
     crop_heights = [crop_width * gates.crop.shape[0] / gates.crop.shape[1] for gates in recorded]
     row_heights = [title + profile + gap + crop_height + 0.4 for crop_height in crop_heights]
@@ -138,13 +128,12 @@ def draw_attention(recorded: Sequence[Gates]) -> Figure:
         over = add_axes(left + crop_width + profile + 3 * gap, low, crop_width, crop_height)
         scale = add_axes(left + 2 * crop_width + profile + 4 * gap, low, 0.07, crop_height)
 
-        extent = (0, gates.columns.shape[1], gates.rows.shape[1], 0)  # of the feature map: a gate for each row, column
+        extent = (0, gates.columns.shape[1], gates.rows.shape[1], 0)  # in rows and columns of the feature map
         crop.imshow(gates.crop, extent=extent, aspect='auto')
         crop.set(xticks=[], yticks=[])
         _draw_profile(top, gates.columns, along='x')
         _draw_profile(side, gates.rows, along='y')
         top.set_title(f'{gates.module}  ({gates.rows.shape[0]} channels)', loc='left', fontsize=6.5)
-
         crop.set_xlabel('input', fontsize=7)
 
         product = np.einsum('ch,cw->hw', gates.rows, gates.columns) / len(gates.rows)
@@ -158,13 +147,13 @@ def draw_attention(recorded: Sequence[Gates]) -> Figure:
 
 
 def _draw_profile(axes: Axes, gate: np.ndarray, along: str) -> None:
-    """Draws (C, L), a gate over the L places of one axis of the feature map."""
-    places = np.arange(gate.shape[1]) + 0.5
+    """Draws a gate (C, L) over the L rows or columns of the feature map."""
+    positions = np.arange(gate.shape[1]) + 0.5
     for values, style in ((gate, dict(linewidth=0.3, alpha=0.4)), (gate.mean(axis=0, keepdims=True), {})):
         if along == 'x':
-            axes.plot(places, values.T, color=COLOURS[0], **style)
+            axes.plot(positions, values.T, color=COLOURS[0], **style)
         else:
-            axes.plot(values.T, places, color=COLOURS[1], **style)
+            axes.plot(values.T, positions, color=COLOURS[1], **style)
     if along == 'x':
         axes.set_ylim(_limits(gate))
         axes.text(1.04, 0.5, 'column gate', transform=axes.transAxes, va='center', fontsize=7)

@@ -1,4 +1,4 @@
-"""The report: one page of HTML with everything in it, to open, send or keep."""
+"""A report as a single HTML page that holds its pictures, to open, send or keep."""
 
 import base64
 import mimetypes
@@ -40,19 +40,19 @@ img {{ display: block; width: 100%; max-width: 48rem; margin: auto; background: 
 
 
 def write_report(out_dir: str | Path, title: str, sections: Mapping[str, Sequence[str | Path]]) -> Path:
-    """Writes ``index.html``, which needs no other file: pictures are embedded.
+    """Writes ``index.html``, which needs no other file, because pictures are embedded.
 
     Args:
-        out_dir (str | Path): The folder; made where it is not there.
+        out_dir (str | Path): The folder; it is made if it does not exist.
         title (str): The page's heading.
-        sections (Mapping[str, Sequence[str | Path]]): Under each heading a paragraph for each string, as HTML where it
-            starts with a tag, and then the pictures, PNG or JPEG files.
+        sections (Mapping[str, Sequence[str | Path]]): The heading of each section, and what it holds: a string is a
+            paragraph, or HTML if it starts with a tag; a path is a PNG or JPEG file. Pictures come after the text.
 
     Returns:
         Path: The page.
 
     Raises:
-        ValueError: A picture is missing or of another kind.
+        ValueError: A picture is missing, or neither PNG nor JPEG.
     """
     page = _PAGE.format(
         title=escape(title), sections='\n'.join(_section(heading, parts) for heading, parts in sections.items())
@@ -66,12 +66,13 @@ def write_report(out_dir: str | Path, title: str, sections: Mapping[str, Sequenc
 def _section(heading: str, parts: Sequence[str | Path]) -> str:
     texts = [part if part.startswith('<') else f'<p>{escape(part)}</p>' for part in parts if isinstance(part, str)]
     pictures = [f'<img src="{_data_uri(part)}" alt="{escape(heading)}">' for part in parts if isinstance(part, Path)]
-    grid = [f'<div class="pictures">\n{chr(10).join(pictures)}\n</div>'] if pictures else []
-    return '\n'.join([f'<h2>{escape(heading)}</h2>', *texts, *grid])
+    if pictures:
+        pictures = ['<div class="pictures">', *pictures, '</div>']
+    return '\n'.join([f'<h2>{escape(heading)}</h2>', *texts, *pictures])
 
 
 def _data_uri(picture: Path) -> str:
     if picture.suffix not in ('.png', '.jpg') or not picture.is_file():
-        raise ValueError(f'{picture} is missing, or neither PNG nor JPEG: a page can show no other picture')
+        raise ValueError(f'{picture} is missing, or neither PNG nor JPEG: give the picture in one of these formats')
     content = base64.b64encode(picture.read_bytes()).decode()
     return f'data:{mimetypes.guess_type(picture.name)[0]};base64,{content}'

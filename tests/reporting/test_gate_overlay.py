@@ -1,0 +1,89 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmpose.apis import init_model
+from trained import look_trained
+
+from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.reporting import draw_gates, record_gates
+
+CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+
+
+@pytest.fixture(scope='module')
+def model():
+    model = init_model(CONFIG, device='cpu')
+    model.test_cfg['flip_test'] = True
+    look_trained(model)  # gates that differ from position to position
+    return model
+
+
+@pytest.fixture(scope='module')
+def image(tmp_path_factory):
+    path = tmp_path_factory.mktemp('images') / 'image.png'
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), cv2.resize(pixels, (96, 128), interpolation=cv2.INTER_NEAREST))
+    return str(path)
+
+
+# With the padding of 1.25 this box fills the network's input with the image, pixel by pixel.
+WHOLE = (96 * 0.1, 128 * 0.1, 96 * 0.8, 128 * 0.8)
+
+
+def test_gates_are_those_of_the_module_on_the_unflipped_input(model, image):
+    recorded = record_gates(model, image, WHOLE, stage=3, block='branches.1.1')
+    assert recorded.module == 'stage3.0.branches.1.1.ca.norm2'
+    pixels = cv2.imread(image)[..., ::-1] / 255
+    np.testing.assert_allclose(recorded.crop, pixels, atol=1e-6)
+
+    module, features = model.backbone.get_submodule(recorded.module), []
+    hook = module.register_forward_pre_hook(lambda _, arguments: features.append(arguments[0].clone()))
+    crop = 255 * torch.from_numpy(pixels.copy()).permute(2, 0, 1) - model.data_preprocessor.mean
+    with torch.no_grad():
+        model.backbone((crop / model.data_preprocessor.std)[None].float())
+        hook.remove()
+        gated = module(features[0])[0]
+    product = np.einsum('ch,cw->chw', recorded.rows, recorded.columns)
+    assert product.std() > 0.01
+    np.testing.assert_allclose(features[0][0].numpy() * product, gated, rtol=1e-3, atol=1e-5)
+
+
+def test_by_default_it_is_the_last_block_of_the_finest_branch(model, image):
+    assert record_gates(model, image).module == 'stage4.0.branches.0.1.ca.norm2'
+    assert not any(module._forward_pre_hooks for module in model.modules()), 'no hook stays'
+
+
+def test_the_profiles_drawn_are_the_gates(model, image):
+    recorded = record_gates(model, image, WHOLE, stage=2)
+    crop, top, side, product, _ = draw_gates([recorded]).axes
+    for axes, gate, along in ((top, recorded.columns, 0), (side, recorded.rows, 1)):
+        *channels, mean = [line.get_xydata() for line in axes.lines]
+        np.testing.assert_allclose([line[:, 1 - along] for line in channels], gate)
+        np.testing.assert_allclose(mean[:, 1 - along], gate.mean(axis=0), rtol=1e-5)
+        assert mean[0, along] == 0.5, 'the middle of the first position'
+    assert crop.get_xlim() == top.get_xlim() == (0, 24)
+    assert crop.get_ylim() == side.get_ylim() == (32, 0)
+    heat = np.asarray(product.images[1].get_array())
+    expected = (recorded.rows[:, :, None] * recorded.columns[:, None, :]).mean(axis=0)
+    np.testing.assert_allclose(heat, expected, rtol=1e-5)
+
+
+def test_a_network_without_attention_and_an_unknown_block_are_refused(model, image):
+    stock = init_model(config_path('demo/hrnet_w16_128x96'), device='cpu')
+    with pytest.raises(ValueError, match='has no CoordAttention'):
+        record_gates(stock, image)
+    with pytest.raises(ValueError, match=r'stage 4, block 9: give one of 8, stage4\.0\.branches\.0\.0'):
+        record_gates(model, image, block='9')
+    with pytest.raises(ValueError, match='not found'):
+        record_gates(model, image + 'x')
+    with pytest.raises(ValueError, match='is empty'):
+        record_gates(model, image, (5, 5, 0, 10))
+
+
+def test_the_command_draws_several_images(tool, model, image, tmp_path):
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    arguments = CONFIG, tmp_path / 'model.pth', image, image, '--stage', 3
+    assert tool('make_gallery', 'gates', *arguments, '--out', tmp_path / 'gates.png')[0] == 0
+    picture = cv2.imread(str(tmp_path / 'gates.png'))
+    assert picture.shape[0] > picture.shape[1]
