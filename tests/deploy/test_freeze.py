@@ -94,7 +94,7 @@ def test_attention_that_cannot_be_folded_is_named():
     model = build(cfg)
     model.data_preprocessor = Stacked()
     with pytest.raises(ValueError, match=r'stage2\.0\.branches\.0\.0\.ca\.norm2 cannot be frozen.*InstanceNorm'):
-        frozen(model)
+        frozen(model, torch.zeros(1, 3, 64, 64, dtype=torch.float64))
 
 
 def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_data, monkeypatch):
