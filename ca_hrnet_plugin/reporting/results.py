@@ -116,9 +116,9 @@ def _tested(name: str, config: str, checkpoint: str, protocol: Protocol | None, 
     cfg = Config.fromfile(config)
     cfg.load_from = checkpoint
     cfg.setdefault('work_dir', f'work_dirs/{Path(config).stem}')
-    troubles = check_config(cfg, 'test').troubles
-    if troubles:
-        raise ValueError(f'cannot test {config}: {"; ".join(troubles)}')
+    problems = check_config(cfg, 'test').problems
+    if problems:
+        raise ValueError(f'cannot test {config}: {"; ".join(problems)}')
     prefix = Path(cfg.work_dir, Path(checkpoint).stem)
     for evaluator in coco_evaluators(cfg):
         evaluator['outfile_prefix'] = str(prefix)
