@@ -57,7 +57,7 @@ def _are_sizes(values: list) -> bool:
 
 
 def _are_flags(values: list) -> bool:
-    return set(map(type, values)) <= {int, bool} and set(values) <= {0, 1}
+    return set(map(type, values)) <= {int, float, bool} and set(values) <= {0, 1}
 
 
 def _are_file_names(values: list) -> bool:

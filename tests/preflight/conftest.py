@@ -37,17 +37,21 @@ def coco(config):
         annotations=[dict(person, id=501 + index, image_id=31 + index // 2) for index in range(4)],
         categories=[dict(id=1, name='person')],
     )
-    folders = SimpleNamespace(root=root, boxes=root / config.val_dataloader.dataset.bbox_file.partition('coco/')[2])
-    for folder in (root / 'annotations', folders.boxes.parent, root / 'train2017', root / 'val2017'):
-        folder.mkdir(parents=True)
-    for split in ('train', 'val'):
-        for image in content['images']:
-            cv2.imwrite(str(root / f'{split}2017' / image['file_name']), np.full((48, 64, 3), 99, np.uint8))
-        setattr(folders, split, root / f'annotations/person_keypoints_{split}2017.json')
-        getattr(folders, split).write_text(json.dumps(content))
     boxes = [dict(image_id=image_id, category_id=1, bbox=[5, 5, 30, 35], score=0.9) for image_id in (31, 32)]
-    folders.boxes.write_text(json.dumps(boxes))
-    return folders
+    files = SimpleNamespace(
+        train=root / 'annotations/person_keypoints_train2017.json',
+        val=root / 'annotations/person_keypoints_val2017.json',
+        boxes=Path(config.val_dataloader.dataset.bbox_file),
+        photos=root / 'train2017',
+    )
+    for folder in (files.train.parent, files.boxes.parent, files.photos, root / 'val2017'):
+        folder.mkdir(parents=True)
+    for image in content['images']:
+        cv2.imwrite(str(files.photos / image['file_name']), np.full((48, 64, 3), 99, np.uint8))
+        shutil.copy(files.photos / image['file_name'], root / 'val2017')
+    for path, written in ((files.train, content), (files.val, content), (files.boxes, boxes)):
+        path.write_text(json.dumps(written))
+    return files
 
 
 @pytest.fixture
