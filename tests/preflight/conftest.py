@@ -38,20 +38,17 @@ def coco(config):
         categories=[dict(id=1, name='person')],
     )
     boxes = [dict(image_id=image_id, category_id=1, bbox=[5, 5, 30, 35], score=0.9) for image_id in (31, 32)]
-    files = SimpleNamespace(
-        train=root / 'annotations/person_keypoints_train2017.json',
-        val=root / 'annotations/person_keypoints_val2017.json',
-        boxes=Path(config.val_dataloader.dataset.bbox_file),
-        photos=root / 'train2017',
-    )
-    for folder in (files.train.parent, files.boxes.parent, files.photos, root / 'val2017'):
+    annotations = root / 'annotations/person_keypoints_{}2017.json'
+    files = dict(boxes=Path(config.val_dataloader.dataset.bbox_file), photos=root / 'train2017')
+    files |= {split: Path(str(annotations).format(split)) for split in ('train', 'val')}
+    for folder in (annotations.parent, files['boxes'].parent, files['photos'], root / 'val2017'):
         folder.mkdir(parents=True)
     for image in content['images']:
-        cv2.imwrite(str(files.photos / image['file_name']), np.full((48, 64, 3), 99, np.uint8))
-        shutil.copy(files.photos / image['file_name'], root / 'val2017')
-    for path, written in ((files.train, content), (files.val, content), (files.boxes, boxes)):
-        path.write_text(json.dumps(written))
-    return files
+        cv2.imwrite(str(files['photos'] / image['file_name']), np.full((48, 64, 3), 99, np.uint8))
+        shutil.copy(files['photos'] / image['file_name'], root / 'val2017')
+    for name in ('train', 'val', 'boxes'):
+        files[name].write_text(json.dumps(boxes if name == 'boxes' else content))
+    return SimpleNamespace(**files)
 
 
 @pytest.fixture
@@ -59,9 +56,9 @@ def change(coco):
     """Changes both annotation files by a function of their content."""
 
     def change(changed):
+        content = json.loads(coco.val.read_text())
+        changed(content)
         for path in (coco.train, coco.val):
-            content = json.loads(path.read_text())
-            changed(content)
             path.write_text(json.dumps(content))
 
     return change

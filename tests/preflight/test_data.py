@@ -2,6 +2,7 @@ import json
 import math
 import os
 import re
+from pathlib import Path
 
 import pytest
 from mmpose.datasets import CocoDataset
@@ -34,10 +35,9 @@ def test_invalid_annotations_and_detections_are_problems(config, coco, change):
     (line,) = problems(config)
     assert f'annotation 501 of {coco.val} has no keypoints' in line, 'training leaves the person out'
     change(lambda content: content['annotations'][0].update(area=math.nan, keypoints=[1] * 51))
-    assert [
-        f'annotation 501 of {path} has area nan' in line
-        for path, line in zip((coco.train, coco.val), problems(config), strict=True)
-    ] == [True, True]
+    train, val = problems(config)
+    assert f'annotation 501 of {coco.train} has area nan' in train
+    assert f'annotation 501 of {coco.val} has area nan' in val
     change(lambda content: content['annotations'][0].update(area=700))
     boxes = json.loads(coco.boxes.read_text())
     coco.boxes.write_text(json.dumps([*boxes, boxes[0] | dict(score=None)]))
@@ -84,11 +84,10 @@ def test_data_without_people_is_a_problem(config, coco, change):
 @pytest.mark.parametrize(
     ('damage', 'message'),
     [
-        (lambda file: None, 'is missing'),
-        (lambda file: file.touch(), 'is empty'),
-        (lambda file: os.mkfifo(file), 'is not a file'),
-        (lambda file: file.symlink_to(file), 'cannot be read (Too many levels'),
-        (lambda file: file.write_text('<html>not found</html>'), 'cannot be decoded'),
+        (Path.touch, 'is empty'),
+        (os.mkfifo, 'is not a file'),
+        (lambda path: path.symlink_to(path), 'cannot be read (Too many levels'),
+        (lambda path: path.write_text('<html>not found</html>'), 'cannot be decoded'),
     ],
 )
 def test_unusable_images_are_one_line_with_the_first_id(config, coco, damage, message):
@@ -98,9 +97,8 @@ def test_unusable_images_are_one_line_with_the_first_id(config, coco, damage, me
         damage(path)
     assert bool(problems(config)) == ('decoded' not in message)
     (line,) = problems(config, decode=True)
-    assert f'image 31 of {coco.train} {message}' in line
-    assert '(and 1 more like it)' in line
-    assert f'{coco.photos}/31.png' in line
+    assert line.startswith(f'image 31 of {coco.train} {message}')
+    assert f'(and 1 more like it): put {coco.photos}/31.png' in line
 
 
 def test_an_image_is_looked_for_where_mmpose_does(config, coco, change):
@@ -119,12 +117,9 @@ def test_an_image_that_nothing_is_loaded_from_may_be_missing(config, coco, chang
     assert problems(config) == []
 
 
-@pytest.mark.parametrize('wrapper', ['CombinedDataset', 'RepeatDataset'])
-def test_wrapped_data_sets_are_checked(config, coco, wrapper):
+def test_a_wrapped_data_set_is_checked(config, coco):
     coco.train.write_text('{}')
-    inner = config.train_dataloader.dataset
-    inner = dict(dataset=inner) if wrapper == 'RepeatDataset' else dict(datasets=[inner])
-    config.train_dataloader.dataset = dict(type=wrapper, **inner)
+    config.train_dataloader.dataset = dict(type='RepeatDataset', dataset=config.train_dataloader.dataset)
     assert f'{coco.train} has no images' in problems(config)[0]
 
 

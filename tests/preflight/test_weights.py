@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.registry import DefaultScope
@@ -68,31 +70,20 @@ def test_keys_that_do_not_fit_are_counted_and_the_first_named(config, weights):
     torch.save(dict(state_dict=weights), config.load_from)
     (line,) = check(config, 'test').problems
     assert check(config, 'train') == Report(notes=[line.rpartition(': give')[0] + ': what fits is loaded'])
-    for message in (
-        '1 missing, first backbone.conv1.weight',
-        '2 unexpected, first teacher.weight',
-        '1 of another shape, first head.final_layer.weight',
-    ):
-        assert message in line
+    counts = '1 missing, first backbone.conv1.weight; 2 unexpected, first teacher.weight'
+    assert f'{counts}; 1 of another shape, first head.final_layer.weight' in line
     torch.save({'conv1.weight': torch.zeros(64, 3, 7, 7)}, config.load_from)
     assert 'does not fit the network' in check(config, 'train').problems[0], 'training needs a part that fits'
 
 
-@pytest.mark.parametrize('content', ['a list', 'no names', 'no weights', 'text', 'half', 'code', 'nothing'])
-def test_a_file_without_usable_weights_is_a_problem(config, weights, content):
-    class Code:
-        def __reduce__(self):
-            return print, ('run',)
-
-    objects = {'a list': [1], 'no names': {1: torch.zeros(1)}, 'no weights': dict(a=1), 'code': Code()}
-    torch.save(objects.get(content, weights), config.load_from)
-    with open(config.load_from, 'r+b') as file:  # noqa: PTH123
-        if content not in objects:
-            file.truncate(dict(text=0, half=50_000, nothing=0)[content])
-        if content == 'text':
-            file.write(b'my best network')
+@pytest.mark.parametrize('content', [[1], {1: torch.zeros(1)}, dict(a=1), b'my best network', b''])
+def test_a_file_without_usable_weights_is_a_problem(config, tmp_path, content):
+    config.load_from = path = str(tmp_path / 'weights.pth')
+    torch.save(content, path)
+    if isinstance(content, bytes):
+        Path(path).write_bytes(content)
     (line,) = check(config, 'test').problems
-    assert f'checkpoint {config.load_from} (load_from)' in line
+    assert f'checkpoint {path} (load_from)' in line
 
 
 def test_a_network_that_cannot_be_built_is_a_problem(config, weights):
