@@ -38,7 +38,6 @@ setup(
     # The package declares no dependencies, so installing it does not change the MMPose that is there.
     extras_require={
         'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
-        'check': ['pydantic>=2.8'],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
     },
     zip_safe=False,

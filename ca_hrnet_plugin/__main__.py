@@ -15,7 +15,7 @@ def main() -> None:
     if sys.argv[1:2] == ['check']:
         from .preflight import main as check
 
-        gc.disable()  # a million records without a cycle: to look for some takes as long as to read them
+        gc.disable()  # the records hold no cycles, and looking for some takes seconds
         sys.exit(check(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog='python -m ca_hrnet_plugin', description=__doc__)
     parser.add_argument('config', nargs='?', help='name of a config; without it, all names are listed')

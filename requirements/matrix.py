@@ -20,7 +20,7 @@ OPENMMLAB = (
     'numpy==1.26.4 torch==2.1.2 torchvision==0.16.2 setuptools<81 wheel ninja psutil',
     '--no-build-isolation mmcv==2.1.0 mmdet==3.3.0 mmengine==0.10.7 mmpose==1.3.2 openmim==0.3.9 numpy<2 torch==2.1.2',
     # OpenDataLab pins a setuptools that is too old to build this package with, and the tests do.
-    'hypothesis onnx onnxruntime openvino pydantic pytest pytest-xdist setuptools>=64,<81 timm numpy<2 torch==2.1.2',
+    'hypothesis onnx onnxruntime openvino pytest pytest-xdist setuptools>=64,<81 timm numpy<2 torch==2.1.2',
 )
 # The fork that is maintained. Built in isolation, as pip does by default, onedl-mmcv sees no torch and has no ops.
 ONEDL = (
@@ -29,7 +29,7 @@ ONEDL = (
     # The fork has no MMPose. Stock MMPose requires chumpy, which does not build and is never imported.
     '--no-build-isolation --no-binary xtcocotools xtcocotools json-tricks munkres',
     '--no-deps mmpose==1.3.2',
-    'hypothesis onnx onnxruntime onnxscript openvino pydantic pytest pytest-xdist timm',
+    'hypothesis onnx onnxruntime onnxscript openvino pytest pytest-xdist timm',
 )
 VERSIONS = """
 import platform, numpy, torch, mmcv, importlib.util

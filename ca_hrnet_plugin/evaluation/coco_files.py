@@ -1,44 +1,120 @@
-"""COCO's JSON files, checked as they are read: what would end a run late, or falsify its figures, is told in one line.
+"""COCO's JSON files, checked as they are read: each kind of problem is one line of an error.
 
-MMPose, xtcocotools and COCOeval take much of it in silence: an id that is there twice loses one annotation, a NaN is
-near every detection, people without a box are left out of training.
+MMPose, xtcocotools and COCOeval pass over many of these in silence. A repeated id loses an annotation, NaN coordinates
+are near every detection, and people without a box are left out of training.
 """
 
+import gc
 import json
+import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, compress
 from numbers import Real
 from pathlib import Path
+from reprlib import repr as short
+from typing import NamedTuple
 
 import numpy as np
 
-# In pixels, or square pixels. Larger numbers are nobody's, and overflow in COCOeval.
+from ..messages import and_more
+
+# In pixels, or square pixels. Larger numbers are mistakes, and overflow in COCOeval.
 LARGEST = 1e9
 
 
 class InvalidFileError(ValueError):
-    """A file does not hold what it should: its ``troubles`` are a line each, and its message is the first."""
+    """A file is not what it should be. ``problems`` has a line for each kind of problem; the message is the first."""
 
-    def __init__(self, troubles: list[str]):
-        super().__init__(troubles[0])
-        self.troubles = troubles
+    def __init__(self, problems: list[str]):
+        super().__init__(problems[0])
+        self.problems = problems
 
 
-def and_more(rest) -> str:
-    """What a line that tells the first of several ends with."""
-    return f' (and {len(rest)} more like it)' if rest else ''
+class _Check(NamedTuple):
+    """What the values of a field should be. All records are checked in one call: a call for each would be slow."""
+
+    expected: str
+    holds: Callable[[list], bool]
+
+
+def _are_ids(values: list) -> bool:
+    return set(map(type, values)) <= {int} and min(values, default=0) >= 0 and max(values, default=0) < 2**63
+
+
+def _are_numbers(values: list) -> bool:
+    if not set(map(type, values)) <= {int, float}:
+        return False
+    try:
+        numbers = np.fromiter(values, float, len(values))
+    except OverflowError:  # an integer over 1e308
+        return False
+    return bool((np.abs(numbers) <= LARGEST).all())  # which no NaN is
+
+
+def _are_sizes(values: list) -> bool:
+    return _are_numbers(values) and min(values, default=1) > 0
+
+
+def _are_flags(values: list) -> bool:
+    return set(map(type, values)) <= {int, float, bool} and set(values) <= {0, 1}
+
+
+def _are_file_names(values: list) -> bool:
+    return set(map(type, values)) <= {str} and all(map(_FILE_NAME.fullmatch, values))
+
+
+def _hold_numbers(values: list[list]) -> bool:
+    return _are_numbers(list(chain.from_iterable(values)))
+
+
+def _lists(expected: str, *lengths: int) -> tuple[_Check, _Check]:
+    def are_lists(values: list) -> bool:
+        return set(map(type, values)) <= {list} and set(map(len, values)) <= set(lengths)
+
+    return _Check(expected, are_lists), _Check(_NUMBER.expected, _hold_numbers)
+
+
+# Neither control characters nor halves of a surrogate pair, which no file system takes.
+_FILE_NAME = re.compile(r'[^\x00-\x1f\x7f\ud800-\udfff]+')
+_ID = _Check('an integer from 0 to 2**63 - 1', _are_ids)
+_NUMBER = _Check('a number from -1e9 to 1e9', _are_numbers)
+_SIZE = _Check('a number over 0, up to 1e9', _are_sizes)
+_FLAG = _Check('0 or 1', _are_flags)
+_TEXT = _Check('text without control characters', _are_file_names)
+# For each field, its checks; a value that fails one is not given to the next. Other fields are dropped: xtcocotools
+# takes a result with a caption or a segmentation for something other than keypoints.
+_IMAGE = dict(id=[_ID], file_name=[_TEXT], width=[_SIZE], height=[_SIZE], crowdIndex=[_NUMBER])
+_ANNOTATION = dict(
+    id=[_ID],
+    image_id=[_ID],
+    category_id=[_ID],
+    bbox=_lists('4 numbers', 4),
+    area=[_NUMBER],
+    num_keypoints=[_NUMBER],
+    iscrowd=[_FLAG],
+)
+_CATEGORY = dict(id=[_ID])
+# MMPose takes the first four numbers of a box; detectors write a score behind them.
+_DETECTION = dict(image_id=[_ID], category_id=[_ID], score=[_NUMBER], bbox=_lists('4 numbers, or 5 with a score', 4, 5))
 
 
 def read_json(path: str | Path, wanted: str):
-    """What is in a JSON file.
+    """What a JSON file holds.
 
     Raises:
-        ValueError: It is not JSON; the message says that ``wanted`` is.
+        InvalidFileError: It is not JSON; the message asks for ``wanted``.
     """
+    data = Path(path).read_bytes()
+    is_collecting = gc.isenabled()
+    gc.disable()  # JSON holds no cycle, and looking for some takes longer than reading a large file
     try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
+        return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is not JSON ({error}): give {wanted}') from error
+        raise InvalidFileError([f'{path} is not JSON ({error}): give {wanted}']) from error
+    finally:
+        if is_collecting:
+            gc.enable()
 
 
 def read_annotations(
@@ -48,66 +124,93 @@ def read_annotations(
     of_images: Collection[str] = (),
     of_annotations: Collection[str] = (),
 ) -> dict:
-    """COCO annotations, which hold what is asked for and nothing that is wrong.
+    """Reads COCO annotations. Fields that nothing here checks are not returned.
 
     Args:
         path (str | Path): The file.
         num_keypoints (int, optional): How many keypoints each person has; by default they are not read.
         needed (Collection[str]): Which lists the file must have; the others of the three may be missing.
-        of_images (Collection[str]): What each image must have besides its id.
-        of_annotations (Collection[str]): What each annotation must have besides its ids. The rest may be missing, but
-            not wrong.
+        of_images (Collection[str]): The fields that each image must have besides its id.
+        of_annotations (Collection[str]): The fields that each annotation must have besides its ids. Others may be
+            missing, but not invalid.
 
     Raises:
-        InvalidFileError: They do not; each line names the file and the first id.
-        ImportError: pydantic is not installed.
+        InvalidFileError: Something is missing or invalid; each line names the file and the first record.
     """
-    fields = _coco_fields()
-    adapter = fields.annotations_adapter(num_keypoints, needed, of_images, of_annotations)
     wanted = f'COCO annotations{"" if num_keypoints is None else f" of {num_keypoints} keypoints"}, in pixels'
-    content = fields.read_checked(adapter, Path(path).read_bytes(), path, wanted)
-    troubles = []
-    for part in ('images', 'annotations', 'categories'):
-        counts = Counter(record['id'] for record in content.setdefault(part, []))
-        twice = [key for key, count in counts.items() if count > 1]
-        if twice:
-            trouble = f'{path}: {part} has id {twice[0]} twice{and_more(twice[1:])}'
-            troubles.append(f'{trouble}: COCO takes the last for both, so give each its own')
-    if troubles:
-        raise InvalidFileError(troubles)
+    content = read_json(path, wanted)
+    if type(content) is not dict:
+        raise InvalidFileError([f'{path} is {short(content)}: give {wanted}'])
+    parts = dict(
+        images=('image', _IMAGE, {'id', *of_images}),
+        annotations=(
+            'annotation',
+            _ANNOTATION | _keypoints(num_keypoints),
+            {'id', 'image_id', 'category_id', *of_annotations},
+        ),
+        categories=('category', _CATEGORY, {'id'}),
+    )
+    problems = []
+    for part, (name, fields, needed_fields) in parts.items():
+        records = content.get(part, [])
+        if part in needed and part not in content:
+            problems.append(f'{path} has no {part}: give {wanted}')
+        elif type(records) is not list:
+            problems.append(f'{path} has {part} {short(records)} (should be a list): give {wanted}')
+        else:
+            problems += _problems(records, fields, needed_fields, name, path, wanted)
+    if problems:
+        raise InvalidFileError(problems)
+    content = {part: content.get(part, []) for part in parts}
+    for part, records in content.items():
+        _drop_others(records, parts[part][1])
+        counts = Counter(record['id'] for record in records)
+        repeated = [record_id for record_id, count in counts.items() if count > 1]
+        if repeated:
+            problem = f'{path}: {part} has id {repeated[0]} twice{and_more(repeated[1:])}'
+            problems.append(f'{problem}: COCO takes the last for both, so give each its own')
+    if problems:
+        raise InvalidFileError(problems)
     return content
 
 
 def read_detections(
     source: str | Path | Sequence[dict], content: dict, ann_file: str | Path, num_keypoints: int | None = None
 ) -> list[dict]:
-    """A COCO result of the images of its annotations.
+    """Reads a COCO result on the images of an annotation file.
 
     Args:
-        source (str | Path | Sequence[dict]): The file, or what is in it.
-        content (dict): The annotations.
+        source (str | Path | Sequence[dict]): The file, or what it holds.
+        content (dict): The annotations, as :func:`read_annotations` returns them.
         ann_file (str | Path): Their file.
         num_keypoints (int, optional): How many keypoints each detection has; boxes alone by default.
 
     Raises:
-        InvalidFileError: It is no such result, or of other images or keypoints.
-        ImportError: pydantic is not installed.
+        InvalidFileError: It is no such result, or one of other images or keypoints.
     """
-    fields = _coco_fields()
     wanted = 'COCO person detections' if num_keypoints is None else f'a COCO result of {num_keypoints} keypoints'
     if isinstance(source, str | Path):
-        path, data = source, Path(source).read_bytes()
+        path, detections = source, read_json(source, wanted)
     else:
-        path, data = 'results', json.dumps(list(source), default=lambda number: number.item()).encode()
-    detections = fields.read_checked(fields.detections_adapter(num_keypoints), data, path, wanted)
+        # By way of JSON, which makes plain numbers of NumPy's and leaves the caller's records unchanged.
+        path = 'results'
+        detections = json.loads(json.dumps(list(source), default=lambda number: number.item()))
+    if type(detections) is not list or not detections:
+        raise InvalidFileError([f'{path} is {short(detections)}: give {wanted}'])
+    fields = _DETECTION | _keypoints(num_keypoints)
+    needed = set(fields) - ({'bbox'} if num_keypoints is not None else set())
+    problems = _problems(detections, fields, needed, 'detection', path, wanted)
+    if problems:
+        raise InvalidFileError(problems)
     listed = {image['id'] for image in content['images']}
-    strange = [one['image_id'] for one in detections if one['image_id'] not in listed]
-    boxless = [index for index, one in enumerate(detections) if 'bbox' not in one]
-    if strange:
-        trouble = f'{path} is of another data set: its image {strange[0]} is not in {ann_file}{and_more(strange[1:])}'
-        raise InvalidFileError([f'{trouble}; give the annotation file that it was made with'])
+    unknown = [detection['image_id'] for detection in detections if detection['image_id'] not in listed]
+    if unknown:
+        problem = f'{path} is of another data set: its image {unknown[0]} is not in {ann_file}{and_more(unknown[1:])}'
+        raise InvalidFileError([f'{problem}; give the annotation file that it was made with'])
+    boxless = [index for index, detection in enumerate(detections) if 'bbox' not in detection]
     if boxless and 'bbox' in detections[0]:  # by which xtcocotools takes all of them for boxes
         raise InvalidFileError([f'detection number {boxless[0]} of {path} has no bbox: give one to all or to none'])
+    _drop_others(detections, fields)
     return detections
 
 
@@ -164,14 +267,63 @@ def is_number(value) -> bool:
     return isinstance(value, Real) and -LARGEST <= value <= LARGEST
 
 
-def _coco_fields():
-    try:
-        from . import coco_fields
-    except ImportError as error:
-        extra = "COCO files are checked with pydantic, an extra of this plugin: pip install 'pydantic>=2.8'"
-        raise ImportError(f'{extra} ({error})') from error
-    return coco_fields
-
-
 def _any_placed(keypoints: list) -> bool:
     return max(keypoints[0::3] + keypoints[1::3], default=0) > 0
+
+
+def _keypoints(number: int | None) -> dict[str, Sequence[_Check]]:
+    return {} if number is None else dict(keypoints=_lists(f'{number} of x, y and v', 3 * number))
+
+
+def _drop_others(records: list[dict], fields: Mapping) -> None:
+    for record in records:
+        for field in record.keys() - fields.keys():
+            del record[field]
+
+
+def _problems(
+    records: list,
+    fields: Mapping[str, Sequence[_Check]],
+    needed: Collection[str],
+    name: str,
+    path: str | Path,
+    wanted: str,
+) -> list[str]:
+    """A line for each kind of problem; ``name`` is what a record is called."""
+
+    def line(indices: Sequence[int], problem: str, hint: str = f'give {wanted}') -> str:
+        record = records[indices[0]]
+        record_id = record.get('id') if isinstance(record, dict) else None
+        owner = record_id if type(record_id) is int else f'number {indices[0]}'
+        return f'{name} {owner} of {path} {problem}{and_more(indices[1:])}: {hint}'
+
+    strays = [index for index, record in enumerate(records) if type(record) is not dict]
+    if strays:
+        return [line(strays, f'is {short(records[strays[0]])}')]
+    problems = []
+    for field, checks in fields.items():
+        hint = f'give {wanted}{", or use_area=False for OKS" if field == "area" else ""}'
+        values = [record[field] for record in records if field in record]
+        indices = range(len(records))
+        if len(values) < len(records):
+            indices = [index for index, record in enumerate(records) if field in record]
+            if field in needed:
+                missing = [index for index, record in enumerate(records) if field not in record]
+                problems.append(line(missing, f'has no {field}', hint))
+        for check in checks:
+            if not check.holds(values):
+                passed = [check.holds([value]) for value in values]
+                failed = [index for index, has_passed in zip(indices, passed, strict=True) if not has_passed]
+                shown = _shown(field, records[failed[0]][field], check)
+                problems.append(line(failed, f'has {shown} (should be {check.expected})', hint))
+                indices, values = list(compress(indices, passed)), list(compress(values, passed))
+    return problems
+
+
+def _shown(field: str, value, check: _Check) -> str:
+    if check.holds is _hold_numbers:
+        wrong = [entry for entry in value if not _are_numbers([entry])]
+        return f'{short(wrong[0])} in {field}'
+    if field == 'keypoints' and isinstance(value, list):
+        return f'{len(value) / 3:g} keypoints'
+    return f'{field} {short(value)}'

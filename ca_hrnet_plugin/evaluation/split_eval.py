@@ -15,6 +15,7 @@ from mmpose.structures.bbox import bbox_overlaps, bbox_xywh2xyxy
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval, Params
 
+from ..messages import counted
 from .coco_files import needed_by_oks, read_annotations, read_detections, unreached
 from .crowd_index import crowd_index, labelled_joints
 
@@ -252,8 +253,7 @@ def load_results(
     detections = read_detections(results, annotations, ann_file, num_keypoints)
     reasons = unreached(annotations)
     if reasons:
-        counts = ', '.join(f'{number} {reason}' for reason, number in reasons.items())
-        print_log(f'{ann_file}: some annotations are left out: {counts}', 'current', logging.WARNING)
+        print_log(f'{ann_file}: annotations left out: {counted(reasons)}', 'current', logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()):
         coco_gt = COCO(str(ann_file), ann_data=annotations)
         return coco_gt, coco_gt.loadRes(detections)

@@ -1,0 +1,19 @@
+"""Parts of the one-line messages of this plugin's errors."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type and message of a third-party error, shortened to one line."""
+    return textwrap.shorten(f'{type(error).__name__}: {error}', 300, placeholder=' ...')
+
+
+def and_more(rest: Sequence) -> str:
+    """The end of a line that names the first of several."""
+    return f' (and {len(rest)} more like it)' if rest else ''
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """Such as ``'3 crowd regions, 1 without bbox or keypoints'``."""
+    return ', '.join(f'{number} {reason}' for reason, number in reasons.items())
