@@ -3,12 +3,15 @@ import http.server
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from mim.utils import get_installed_path
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -22,11 +25,33 @@ os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads
 
 
 @pytest.fixture(scope='session')
-def drawn_data(tmp_path_factory) -> Path:
+def once(tmp_path_factory):
+    """Makes what is dear once for all processes that run tests: ``once(name, make)``.
+
+    ``make(folder)`` fills an empty folder, which is returned. A test that needs it meanwhile waits.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        shared = shared.parent
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = shared / name, shared / f'{name}.made'
+        with FileLock(shared / f'{name}.lock'):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope='session')
+def drawn_data(once) -> Path:
     """A folder whose ``coco/`` holds a few drawn images."""
-    folder = tmp_path_factory.mktemp('drawn')
-    make_synthetic_crowd(folder / 'coco', num_train=16, num_val=4, people=(3, 4), crowd_index=0.2, progress=False)
-    return folder
+    few = dict(num_train=16, num_val=4, people=(3, 4), crowd_index=0.2)
+    return once('drawn', lambda folder: make_synthetic_crowd(folder / 'coco', **few, progress=False))
 
 
 @pytest.fixture
