@@ -148,7 +148,7 @@ def runner(tmp_path, monkeypatch):
             for key, value in dict(num_workers=0, persistent_workers=False).items()
         }
         config.merge_from_dict(few_processes | options)
-        config.work_dir = str(tmp_path / 'work_dir')
+        config.work_dir = f'work_dirs/{Path(config.filename).stem}'
         config.experiment_name = f'{tmp_path}{next(run_numbers)}'  # two runs of a second would share their logs
         return Runner.from_cfg(config)
 
