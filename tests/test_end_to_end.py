@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-import pytest
 import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
@@ -63,39 +62,26 @@ def test_a_stock_checkpoint_tests_the_same_as_hrnet_and_as_ca_hrnet(runner, draw
     assert outcomes[0] == outcomes[1]
 
 
-@pytest.fixture
-def handful(drawn_data, tmp_path):
-    """A COCO annotation file of four images with one well labelled person each."""
-    source = read(drawn_data / 'coco/annotations/person_keypoints_train2017.json')
-    people = {}
-    for annotation in source['annotations']:
-        people.setdefault(annotation['image_id'], []).append(annotation)
-    largest = [max(group, key=lambda person: person['area']) for group in people.values()]
-    chosen = sorted(largest, key=lambda person: person['num_keypoints'])[-4:]
-    ids = {annotation['image_id'] for annotation in chosen}
-    images = [image for image in source['images'] if image['id'] in ids]
-    path = tmp_path / 'handful.json'
-    path.write_text(json.dumps(dict(images=images, annotations=chosen, categories=source['categories'])))
-    return str(path)
-
-
-def test_a_narrow_network_learns_a_handful_of_people_by_heart(runner, drawn_data, handful):
-    pipeline = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).train_pipeline
+def test_a_narrow_network_learns_a_handful_of_people_by_heart(runner, drawn_data, tmp_path):
+    content = read(drawn_data / 'coco/annotations/person_keypoints_train2017.json')
+    content['annotations'].sort(key=lambda person: (person['num_keypoints'], person['area']))
+    handful = str(tmp_path / 'handful.json')
+    Path(handful).write_text(json.dumps(content | dict(annotations=content['annotations'][-4:])))
+    name = 'demo/ca_hrnet_w16_128x96'
+    pipeline = Config.fromfile(config_path(name)).train_pipeline
+    pipeline = [transform for transform in pipeline if not transform['type'].startswith('Random')]
     data = dict(ann_file=handful, data_prefix=dict(img='train2017/'))
     options = dict(
-        randomness=dict(seed=0),
         train_cfg=dict(max_epochs=40, val_interval=40),
         param_scheduler=[dict(type='MultiStepLR', milestones=[28, 36], gamma=0.1)],
         optim_wrapper=dict(optimizer=dict(lr=2e-3)),
+        custom_hooks=[],
         default_hooks=dict(logger=dict(interval=1000), checkpoint=dict(interval=1000, save_best=None)),
         model=dict(test_cfg=dict(flip_test=False)),  # nothing is flipped in training
-        train_dataloader=dict(
-            dataset=data | dict(pipeline=[step for step in pipeline if not step['type'].startswith('Random')])
-        ),
+        train_dataloader=dict(dataset=data | dict(pipeline=pipeline)),
         val_dataloader=dict(dataset=data),
         val_evaluator=dict(ann_file=handful),
-        custom_hooks=[],
     )
-    run = runner('demo/ca_hrnet_w16_128x96', drawn_data, **options)
+    run = runner(name, drawn_data, **options)
     run.train()
     assert run.message_hub.get_scalar('val/coco/AP').current() > 0.6

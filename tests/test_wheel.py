@@ -93,7 +93,7 @@ def test_it_is_imported_quietly_and_gives_poses_from_an_empty_folder(python, tmp
     assert Path(config).is_relative_to(python.parent.parent)
     program = (
         'import ca_hrnet_plugin, sys\n'
-        'print("imported", file=sys.stderr)\n'
+        'print("imported", flush=True); print("imported", file=sys.stderr)\n'
         'import numpy; from mmpose.apis import inference_topdown, init_model\n'
         'model = init_model(sys.argv[1], device="cpu")\n'
         '(sample,) = inference_topdown(model, numpy.zeros((64, 48, 3), numpy.uint8))\n'
@@ -103,4 +103,4 @@ def test_it_is_imported_quietly_and_gives_poses_from_an_empty_folder(python, tmp
     command = [python, '-c', program, config]
     run = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
     assert run.stdout.splitlines()[-1:] == ['(1, 17, 2)'], run.stderr
-    assert run.stderr.startswith('imported\n')
+    assert run.stdout.startswith('imported\n') and run.stderr.startswith('imported\n')
