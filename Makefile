@@ -1,11 +1,13 @@
-# make demo, make test: set up what is missing, then run. Nothing needs to be installed before but Python and a compiler.
+# make demo, make test: set up what is missing, then run. Only Python and a C compiler need to be installed before.
 # PYTHON: 3.10 to 3.13. VENV: where the environment goes. TORCH: another build of PyTorch, as pip arguments, such as
 #   make test TORCH="torch==2.14.1 torchvision==0.29.1 --index-url URL"
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?=
 
-BIN := $(VENV)/bin
+# In quotes, so that the path may have spaces; there the shell does not expand ~.
+ENVIRONMENT := "$(VENV:~/%=$(HOME)/%)"
+BIN := $(ENVIRONMENT)/bin
 
 .PHONY: demo test lint bench gpu matrix environment
 .SILENT:
@@ -21,7 +23,7 @@ lint: environment
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-# What attention costs, as ratios to HRNet: docs/benchmarks.md.
+# The cost of attention as ratios to HRNet: docs/benchmarks.md.
 bench: export PYTHONWARNINGS = ignore
 bench: export CUDA_VISIBLE_DEVICES =
 bench: export KINETO_LOG_LEVEL = 99
@@ -34,7 +36,7 @@ bench: environment
 		--out work_dirs/speed_training.json
 	$(BIN)/python tools/benchmark_speed.py --parts model --batches 8 --rounds 10 --data --out work_dirs/speed_model.json
 
-# What needs a GPU: its tests, and the benchmark there. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER_OF_WHEELS
+# The tests and benchmarks that need a GPU. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER_OF_WHEELS
 gpu: export PYTHONWARNINGS = ignore
 gpu: environment
 	$(BIN)/python -m pytest -rs tests/test_cuda.py
@@ -45,9 +47,9 @@ gpu: environment
 			--dtypes float32 float16 bfloat16 --rounds 10 --out work_dirs/speed_gpu_training.json; \
 	else echo 'no GPU that PyTorch can use: nothing was measured'; fi
 
-# The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.11, python3.13 and disk.
+# The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.11, python3.13 and 32 GB of disk.
 matrix:
 	$(PYTHON) requirements/matrix.py
 
 environment:
-	$(PYTHON) requirements/install.py $(VENV) --torch '$(TORCH)'
+	$(PYTHON) requirements/install.py $(ENVIRONMENT) --torch '$(TORCH)'

@@ -1,7 +1,7 @@
-"""Makes a virtual environment that holds exactly requirements/lock.txt and this package, editable.
+"""Makes a virtual environment with exactly the packages of requirements/lock.txt and this one, editable.
 
-Run by the Makefile, with the Python that the environment is to have: python requirements/install.py .venv
-An environment is whole or it is built anew, so that an interrupted run does no harm.
+Run by the Makefile, with the Python that the environment gets: python requirements/install.py .venv
+An environment that is not complete is built anew, so an interrupted run does no harm.
 """
 
 # Runs before anything is installed: standard library only, and parsed by any Python, since it checks the version.
@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,15 +20,15 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOCK = os.path.join(HERE, 'lock.txt')
-# Goes first: what builds the packages that have no wheel.
+# Installed first: they build the packages that have no wheel.
 BUILD_TOOLS = re.compile('(pip|setuptools|wheel|cython|numpy)==')
-# Compiled here: its wheels are for NumPy 1 and for Python 3.11 at most.
+# Compiled here: its wheels are for NumPy 1 and Python up to 3.11.
 COMPILED = re.compile('xtcocotools==')
-# What belongs to PyTorch, and gives way where --torch names another build.
+# Belongs to PyTorch, and is left out if --torch names another build.
 TORCH_FAMILY = re.compile('(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==')
-GIGABYTES = 8  # of free disk: the environment takes 6.4
-TEMPORARY_GIGABYTES = 2  # the largest wheel is unpacked from here
-NETWORK_TROUBLE = (
+GIGABYTES = 8  # of free disk: the environment needs 6.4
+TEMPORARY_GIGABYTES = 2  # for unpacking the largest wheel
+NETWORK_PROBLEMS = (
     'NewConnectionError',
     'NameResolutionError',
     'Name or service not known',
@@ -41,20 +42,21 @@ NETWORK_TROUBLE = (
 
 
 def check_machine(folder):
-    """Ends with one line where the environment cannot be made on this machine."""
+    """Exits with one line if the environment cannot be made on this machine."""
     version = '.'.join(str(part) for part in sys.version_info[:3])
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         age = 'old' if sys.version_info < (3, 10) else 'new'
         sys.exit(
-            'Python %s (%s) is too %s: 3.10 to 3.13 will do; name one, as in: make test PYTHON=python3.11'
+            'Python %s (%s) is too %s: use 3.10 to 3.13, as in: make test PYTHON=python3.11'
             % (version, sys.executable, age)
         )
-    compiler = (os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc').split()[0]
+    # setuptools splits it in the same way: a path with a space is quoted.
+    compiler = shlex.split(os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc')[0]
     if not shutil.which(compiler):
-        sys.exit('no C compiler (%s): xtcocotools is compiled here; install one, as in: apt-get install gcc' % compiler)
+        sys.exit('C compiler %s not found: xtcocotools needs it; install one, as in: apt-get install gcc' % compiler)
     if not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')):
         sys.exit(
-            'Python %s (%s) has no headers, and xtcocotools is compiled here; install them, as in: '
+            'Python %s (%s) has no headers: xtcocotools needs them; install them, as in: '
             'apt-get install python3-dev' % (version, sys.executable)
         )
     folder = os.path.abspath(folder)
@@ -64,13 +66,13 @@ def check_machine(folder):
         free = shutil.disk_usage(place).free / 1e9
         if free < needed:
             sys.exit(
-                'disk too small: %s has %.1f GB free, setting up needs %d; free some, or move the environment with '
-                'VENV=/other/disk/venv and temporary files with TMPDIR=' % (place, free, needed)
+                'disk too small: %s has %.1f GB free, setting up needs %d; free some, or use another disk for the '
+                'environment (VENV=/other/disk/venv) and for temporary files (TMPDIR=)' % (place, free, needed)
             )
 
 
 def write_part_of_lock(path, wanted):
-    """Writes those requirements of the lock, with their hashes, for which wanted(requirement) holds."""
+    """Writes the requirements of the lock for which wanted(requirement) holds, with their hashes."""
     with open(LOCK) as lock, open(path, 'w') as part:
         for requirement in re.split(r'\n(?=\S)', lock.read()):
             if wanted(requirement):
@@ -79,7 +81,7 @@ def write_part_of_lock(path, wanted):
 
 
 def pip(python, log, step, arguments, **environment):
-    """Runs pip install into the log, and ends with its last words where it fails."""
+    """Runs pip install, logs its output, and exits with its last lines if it fails."""
     print('  %s ...' % step, flush=True)
     with open(log, 'a') as file:
         file.write('== %s\n' % step)
@@ -94,7 +96,7 @@ def pip(python, log, step, arguments, **environment):
         with open(log) as file:
             text = file.read()
         tail = '\n'.join('    ' + line for line in text.splitlines()[-12:])
-        offline = any(sign in text for sign in NETWORK_TROUBLE)
+        offline = any(sign in text for sign in NETWORK_PROBLEMS)
         advice = 'no package index was reached: check the network or the proxy' if offline else 'see the log'
         sys.exit(
             '%s\nsetting up failed at "%s" (log: %s): %s, then give the same command again' % (tail, step, log, advice)
@@ -102,9 +104,9 @@ def pip(python, log, step, arguments, **environment):
 
 
 def build(folder, torch, key, mark):
-    """Makes the environment. The mark is empty until everything is in place."""
+    """Makes the environment. The mark is empty until the environment is complete."""
     if os.path.exists(folder) and not os.path.exists(mark) and (not os.path.isdir(folder) or os.listdir(folder)):
-        sys.exit('%s is there and was not made here: move it away, or name another folder with VENV=' % folder)
+        sys.exit('%s exists and was not made here: move it, or name another folder with VENV=' % folder)
     os.makedirs(folder, exist_ok=True)
     open(mark, 'w').close()
     for leftover in os.listdir(folder):
@@ -119,7 +121,7 @@ def build(folder, torch, key, mark):
 
     python = os.path.join(folder, 'bin', 'python')
     log = os.path.join(folder, 'setup.log')
-    # The lock is complete, so that nothing else is ever resolved.
+    # The lock is complete, so pip resolves nothing.
     locked = ['--no-deps', '--no-build-isolation', '-r']
     build_tools = write_part_of_lock(os.path.join(folder, 'build_tools.txt'), BUILD_TOOLS.match)
     compiled = write_part_of_lock(os.path.join(folder, 'compiled.txt'), COMPILED.match)
@@ -131,7 +133,7 @@ def build(folder, torch, key, mark):
     pip(
         python,
         log,
-        'xtcocotools, which is compiled',
+        'xtcocotools (compiled)',
         ['--no-binary', 'xtcocotools'] + locked + [compiled],
         PYTHONPATH=os.path.join(HERE, 'xtcocotools'),
     )
@@ -146,15 +148,15 @@ def build(folder, torch, key, mark):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', help='of the environment')
+    parser.add_argument('folder', help='where the environment goes')
     parser.add_argument(
         '--torch',
         default='',
         metavar='"REQUIREMENT ..."',
-        help='pip arguments that install another build of torch and torchvision than the lock names',
+        help='pip arguments for another build of torch and torchvision than the lock has',
     )
     args = parser.parse_args()
-    # The environment is built anew when what it is made from changes, and when the clone is moved.
+    # The environment is built anew if one of these changes, or if the clone is moved.
     recipe = '%s %s %d.%d ' % ((args.torch, HERE) + sys.version_info[:2])
     for path in (LOCK, os.path.abspath(__file__)):
         with open(path) as file:

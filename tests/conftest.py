@@ -1,37 +1,68 @@
 import functools
 import http.server
 import importlib
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from mim.utils import get_installed_path
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from synthetic_crowd import make_synthetic_crowd
 
-import ca_hrnet_plugin  # noqa: F401  before any test module: beside mmcv-lite, mmpose.models is importable after it alone
+from ca_hrnet_plugin import (
+    config_path,
+)  # before any test module: beside mmcv-lite, only then mmpose.models is importable
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 REAL_DATA = os.environ.get('CA_HRNET_TEST_DATA')
 os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads them, let alone trains on them
+run_numbers = itertools.count()
 
 
 @pytest.fixture(scope='session')
-def drawn_data(tmp_path_factory) -> Path:
+def once(tmp_path_factory):
+    """Makes what is dear once for all processes that run tests: ``once(name, make)``.
+
+    ``make(folder)`` fills an empty folder, which is returned. A test that needs it meanwhile waits.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        shared = shared.parent
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = shared / name, shared / f'{name}.made'
+        with FileLock(shared / f'{name}.lock'):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope='session')
+def drawn_data(once) -> Path:
     """A folder whose ``coco/`` holds a few drawn images."""
-    folder = tmp_path_factory.mktemp('drawn')
-    make_synthetic_crowd(folder / 'coco', num_train=16, num_val=4, people=(3, 4), crowd_index=0.2, progress=False)
-    return folder
+    few = dict(num_train=16, num_val=4, people=(3, 4), crowd_index=0.2)
+    return once('drawn', lambda folder: make_synthetic_crowd(folder / 'coco', **few, progress=False))
 
 
 @pytest.fixture
 def slice_of():
-    """Finds a file of the small real data sets, which are slices of COCO, CrowdPose and OCHuman."""
+    """Finds a file of the small real data sets: slices of COCO, CrowdPose and OCHuman."""
 
     def find(*parts: str) -> Path:
         path = Path(REAL_DATA or 'nowhere', *parts).resolve()
@@ -72,15 +103,67 @@ def mim(working_mim, tmp_path):
     return run
 
 
+@pytest.fixture(scope='session')
+def start_training(working_mim, drawn_data):
+    """Starts ``mim train`` in a work dir: three epochs of the demo's CA-HRNet, with the same bits each time."""
+    options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
+    repeatable = ('randomness.seed=0', 'randomness.deterministic=True', 'train_dataloader.batch_size=16')
+
+    def start(work_dir: Path, *arguments: str) -> subprocess.Popen:
+        command = [sys.executable, '-m', 'mim', 'train', 'mmpose', config_path('demo/ca_hrnet_w16_128x96')]
+        with (work_dir.parent / f'{work_dir.name}.log').open('a') as log:
+            return subprocess.Popen(
+                [*command, '--work-dir', work_dir, *arguments, '--cfg-options', *options, *repeatable],
+                env={**os.environ, 'CA_HRNET_DATA': str(drawn_data), 'OMP_NUM_THREADS': '1'},
+                cwd=work_dir.parent,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    return start
+
+
+@pytest.fixture(scope='session')
+def trained_work_dir(once, start_training) -> Path:
+    """The work dir of a training on ``drawn_data``, made once for all tests: read it, and write elsewhere."""
+
+    def train(folder: Path) -> None:
+        assert start_training(folder / 'work_dir').wait() == 0, (folder / 'work_dir.log').read_text()[-3000:]
+
+    return once('trained', train) / 'work_dir'
+
+
+@pytest.fixture
+def runner(tmp_path, monkeypatch):
+    """Makes MMEngine's Runner of a config, as ``mim train`` and ``mim test`` do, in this process and in tmp_path."""
+
+    def make(config: str, data_root: Path, **options) -> Runner:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv('CA_HRNET_DATA', str(data_root))
+        config = Config.fromfile(config if Path(config).is_file() else config_path(config))
+        few_processes = {
+            f'{split}_dataloader.{key}': value
+            for split in ('train', 'val', 'test')
+            for key, value in dict(num_workers=0, persistent_workers=False).items()
+        }
+        config.merge_from_dict(few_processes | options)
+        config.work_dir = f'work_dirs/{Path(config.filename).stem}'
+        config.experiment_name = f'{tmp_path}{next(run_numbers)}'  # two runs of a second would share their logs
+        return Runner.from_cfg(config)
+
+    return make
+
+
 @pytest.fixture(scope='session', autouse=True)
 def logger():
-    """Made before any test: a logger keeps the output stream that was there when it was made."""
+    """Made before any test: a logger keeps the output stream of the moment when it was made."""
     return MMLogger.get_current_instance()
 
 
 @pytest.fixture(autouse=True)
 def default_scope():
-    """Lets no test's runner leave its scope to the tests after it."""
+    """Restores the default scope, which a runner sets for the whole process."""
     before = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
@@ -89,7 +172,7 @@ def default_scope():
 
 @pytest.fixture
 def tool(monkeypatch, capsys):
-    """Runs a command of tools/ and returns its exit code or message, what it printed, and what it said beside."""
+    """Runs a command of tools/ and returns its exit code or message, its output, and its error output."""
 
     def run(name: str, *arguments) -> tuple[int | str, str, str]:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
@@ -105,14 +188,14 @@ def tool(monkeypatch, capsys):
 
 @pytest.fixture
 def torch_home(tmp_path_factory, monkeypatch) -> Path:
-    """The empty folder that torch.hub then takes for its own."""
+    """An empty folder for torch.hub's cache."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path_factory.mktemp('torch_home')))
     return Path(os.environ['TORCH_HOME'])
 
 
 @pytest.fixture
 def server(tmp_path, torch_home):
-    """The address of a server of the files in tmp_path, of which nothing is in the cache."""
+    """The address of a server of the files in tmp_path, with an empty cache."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as running:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import pytest
@@ -10,20 +9,13 @@ from versions import has_torch
 from ca_hrnet_plugin import compat
 
 
-def test_importing_the_plugin_says_nothing_and_mmpose_apis_can_be_imported_after_it():
-    for program in ('import ca_hrnet_plugin', 'import ca_hrnet_plugin, mmpose.apis; mmpose.apis.MMPoseInferencer'):
-        run = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
-        assert 'mmpose' in program or (run.stdout, run.stderr) == ('', '')
-
-
 @pytest.fixture
 def without_mmcv_ext(monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
 
 
-def test_the_stand_in_for_mmcv_ops_is_gone_afterwards_and_its_ops_name_the_way_out(without_mmcv_ext):
+def test_the_stand_in_for_mmcv_ops_is_removed_and_its_ops_name_the_full_mmcv(without_mmcv_ext):
     with pytest.raises(ImportError, match='of mmpose'), compat.mmcv_ops_stand_in():
         from mmcv.utils import ext_loader
 
@@ -41,5 +33,5 @@ def test_a_full_mmcv_is_left_alone(monkeypatch):
         assert sys.modules.get('mmcv._ext') is before
 
 
-def test_mmengines_own_loaders_stay_where_torch_has_no_allow_list_for_ours():
+def test_mmengines_own_loaders_stay_with_older_versions_of_torch():
     assert (CheckpointLoader._schemes[''] is load_from_local) == (not has_torch('2.6'))

@@ -1,9 +1,9 @@
-"""On a GPU, by make gpu: each test skips where there is none."""
+"""Tests on a GPU, for make gpu. Without a GPU they are skipped."""
 
 import copy
 import os
 
-os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # what deterministic algorithms ask for before CUDA starts
+os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # deterministic algorithms need it before CUDA starts
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available()
 DEVICE = 'cuda'
 EXTRA = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone.extra.to_dict()
 X = torch.randn(4, 3, 128, 96, generator=torch.Generator().manual_seed(0))
-# Of the largest value. Without TF32, which is off in this file.
+# Relative to the largest value, without TF32.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}
 FORMATS = pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last], ids=str)
 
@@ -35,7 +35,7 @@ def settings(monkeypatch):
 
 
 def network(kind=CAHRNet, **kwargs) -> nn.Module:
-    """With gates that matter and differ from place to place."""
+    """With gates that differ from place to place."""
     torch.manual_seed(0)
     backbone = kind(EXTRA, init_cfg=None, **kwargs)
     for module in backbone.modules():
@@ -70,7 +70,7 @@ def test_each_precision_and_format_is_near_float64_on_the_cpu(dtype, memory_form
     assert_near(found[0], expected[0], TOLERANCES[dtype])
     if dtype == torch.float32:
         for name, *pair in zip(dict(backbone.named_parameters()), found[2:], expected[2:], strict=True):
-            if not name.endswith('conv1.bias'):  # before a norm it has no gradient but rounding
+            if not name.endswith('conv1.bias'):  # before a norm, its gradient is only rounding
                 assert_near(*pair, 0.01)
 
 
@@ -82,7 +82,7 @@ def test_stock_weights_give_stock_heatmaps_to_the_last_bit(dtype):
         assert torch.equal(ours(X.to(DEVICE))[0], stock(X.to(DEVICE))[0])
 
 
-def test_a_cuda_graph_replays_it():
+def test_it_can_be_replayed_as_a_cuda_graph():
     backbone, x = network().eval(), X.to(DEVICE)
     with torch.no_grad():
         side = torch.cuda.Stream()
@@ -99,7 +99,7 @@ def test_a_cuda_graph_replays_it():
 
 
 @pytest.mark.parametrize('what', ['network', 'blocks'])
-def test_it_is_compiled_whole_or_by_its_repeated_blocks(what, monkeypatch):
+def test_it_can_be_compiled_whole_or_block_by_block(what, monkeypatch):
     backbone = network()
     expected = step(backbone, X.to(DEVICE))
     monkeypatch.setattr(torch._dynamo.config, 'recompile_limit', 32)
@@ -126,7 +126,7 @@ def test_the_memory_option_keeps_less_and_changes_no_gradient(memory_format):
     assert kept[1] < 0.95 * kept[0]
 
 
-def test_one_process_of_ddp_has_the_gradients_of_none(tmp_path, capfd):
+def test_ddp_with_one_process_has_the_gradients_without_ddp(tmp_path, capfd):
     torch.distributed.init_process_group('nccl', f'file://{tmp_path}/rendezvous', rank=0, world_size=1)
     try:
         backbone = network().to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The plugin in programs that were there before it."""
+"""The plugin beside other packages."""
 
 import pickle
 import subprocess
@@ -32,9 +32,9 @@ def test_builds_in_the_default_scope_of_another_package(backbone_config):
     assert type(backbone.stage2[0].branches[0][0].ca['norm2']) is CoordAttention
 
 
-def test_stock_hrnet_and_a_block_of_another_plugin_stay_what_they_are(backbone_config, monkeypatch):
+def test_stock_hrnet_and_a_block_of_another_plugin_stay_unchanged(backbone_config, monkeypatch):
     class OtherBlock(BasicBlock):
-        """What another plugin puts into HRNet."""
+        """Another plugin's block for HRNet."""
 
     monkeypatch.setitem(HRNet.blocks_dict, 'OTHER', OtherBlock)
     extra = backbone_config.extra
@@ -45,7 +45,7 @@ def test_stock_hrnet_and_a_block_of_another_plugin_stay_what_they_are(backbone_c
     assert {type(block) for block in stock.modules() if isinstance(block, BasicBlock)} == {BasicBlock, OtherBlock}
 
 
-def test_a_config_in_pure_python_builds_it_and_is_saved(backbone_config, tmp_path):
+def test_a_config_in_pure_python_builds_it_and_can_be_saved(backbone_config, tmp_path):
     config_file = tmp_path / 'config.py'
     config_file.write_text(
         'from mmengine.config import read_base\n'
@@ -61,8 +61,8 @@ def test_a_config_in_pure_python_builds_it_and_is_saved(backbone_config, tmp_pat
         assert type(backbone.stage4[0].branches[3][0].ca['norm2']) is CoordAttention
 
 
-def test_a_network_reaches_a_process_that_knows_nothing_of_the_plugin(backbone_config, tmp_path):
-    """As a spawned worker gets it; beside mmcv-lite the import of mmpose.models has failed there before."""
+def test_a_pickled_network_loads_in_a_process_without_the_plugin(backbone_config, tmp_path):
+    """As in a spawned worker. With mmcv-lite, the import of mmpose.models has failed there before."""
     backbone = MODELS.build(backbone_config).eval()
     x = torch.ones(1, 3, 64, 64)
     (tmp_path / 'network.pickle').write_bytes(pickle.dumps(backbone))

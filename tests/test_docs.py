@@ -1,4 +1,4 @@
-"""What the documents tell to type is run as it is written."""
+"""The examples of the documents are run as they are written."""
 
 import doctest
 import json
@@ -14,12 +14,14 @@ import torch
 import yaml
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmpose.apis import MMPoseInferencer
 from mmpose.registry import MODELS
 from versions import since_torch
 
 import ca_hrnet_plugin.deploy
 import ca_hrnet_plugin.reporting
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.preflight import main as check
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / 'docs'
@@ -39,24 +41,25 @@ def stock_checkpoint(tmp_path) -> None:
     torch.save(checkpoint, tmp_path / 'hrnet_w32.pth')
 
 
-def test_the_quick_start_gives_the_poses_of_the_stock_network(stock_checkpoint, drawn_data, tmp_path):
-    shutil.copy(next((drawn_data / 'coco/val2017').iterdir()), tmp_path / 'person.jpg')
-    program, _ = blocks(REPOSITORY / 'README.md', 'python')  # the other is tests/deploy/test_documents.py's
+def test_the_quick_start_gives_the_poses_of_the_stock_network(stock_checkpoint, drawn_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(next((drawn_data / 'coco/val2017').iterdir()), 'person.jpg')
+    program, _ = blocks(REPOSITORY / 'README.md', 'python')  # tests/deploy/test_documents.py has the other
     program, num_urls = re.subn(r"'https://download\.openmmlab\.com/.+\.pth'", "'hrnet_w32.pth'", program)
     assert num_urls == 1
-    program += (
-        "stock = MMPoseInferencer(ca_hrnet_plugin.config_path('hrnet_w32_coco_256x192'), weights, None, 'cpu',"
-        " det_model='whole_image')\n"
-        "ours, theirs = (next(each('person.jpg'))['predictions'] for each in (inferencer, stock))\n"
-        "assert ours == theirs and len(ours[0][0]['keypoints']) == 17"
-    )
-    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert '104 attention modules start as identity' in run.stdout + run.stderr
-    assert (tmp_path / 'poses/person.jpg').is_file()
+    names = {}
+    exec(program, names)
+    assert Path('poses/person.jpg').is_file()
+    stock = MMPoseInferencer(config_path('hrnet_w32_coco_256x192'), 'hrnet_w32.pth', det_model='whole_image')
+    ours, theirs = (next(each('person.jpg'))['predictions'] for each in (names['inferencer'], stock))
+    assert len(ours[0][0]['keypoints']) == 17
+    assert ours == theirs
 
 
-def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn_data, tmp_path):
+def test_own_keypoints_go_from_annotations_to_poses(
+    runner, stock_checkpoint, drawn_data, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
     config, poses = blocks(DOCS / 'own_data.md', 'python')
     (tmp_path / 'five_points.py').write_text(config)
     folder = tmp_path / 'data/five_points'
@@ -70,24 +73,21 @@ def test_own_keypoints_go_from_annotations_to_poses(mim, stock_checkpoint, drawn
     for split in ('train', 'val'):
         (folder / f'{split}.json').write_text(json.dumps(content))
 
-    check = [sys.executable, '-m', 'ca_hrnet_plugin', 'check', 'five_points.py']
-    checked = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert check(['five_points.py']) == 0
 
-    options = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', f'val_evaluator.outfile_prefix={tmp_path}/five')
-    run = mim('train', 'mmpose', 'five_points.py', '--cfg-options', *options)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert '104 attention modules start as identity' in run.stdout + run.stderr
-    results = json.loads((tmp_path / 'five.keypoints.json').read_text())
+    options = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'val_evaluator.outfile_prefix': 'five'}
+    run = runner('five_points.py', tmp_path, **options)
+    run.logger.addHandler(caplog.handler)
+    run.train()
+    assert '104 attention modules start as identity' in caplog.text
+    results = json.loads(Path('five.keypoints.json').read_text())
     assert len(results) == 4
     assert {len(result['keypoints']) for result in results} == {5 * 3}
 
-    shutil.copy(next((folder / 'images').iterdir()), tmp_path / 'person.jpg')
-    program = poses.replace('epoch_210', 'epoch_1')
-    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert (tmp_path / 'poses/person.jpg').is_file()
-    meta = torch.load(tmp_path / 'work_dirs/five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
+    shutil.copy(next((folder / 'images').iterdir()), 'person.jpg')
+    exec(poses.replace('epoch_210', 'epoch_1'), {})
+    assert Path('poses/person.jpg').is_file()
+    meta = torch.load('work_dirs/five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
     assert meta['flip_indices'] == [0, 2, 1, 4, 3]
 
 
@@ -97,9 +97,9 @@ def test_the_examples_of_the_api_give_what_they_show(drawn_data, tmp_path, monke
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
     (tmp_path / 'coco').symlink_to(drawn_data / 'coco')
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    shown = doctest.testfile(str(DOCS / 'api.md'), module_relative=False, optionflags=options)
-    assert shown.attempted > 30
-    assert shown.failed == 0
+    results = doctest.testfile(str(DOCS / 'api.md'), module_relative=False, optionflags=options)
+    assert results.attempted > 30
+    assert results.failed == 0
 
 
 def test_every_public_name_has_an_example():
@@ -108,7 +108,7 @@ def test_every_public_name_has_an_example():
         assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', examples)] == []
 
 
-def test_the_notebook_runs_and_holds_its_outputs(drawn_data, tmp_path):
+def test_the_notebook_runs_and_has_its_outputs(tmp_path):
     path = DOCS / 'quickstart.ipynb'
     assert path.stat().st_size < 500_000
     cells = [cell for cell in json.loads(path.read_text())['cells'] if cell['cell_type'] == 'code']
@@ -126,7 +126,7 @@ def test_the_notebook_runs_and_holds_its_outputs(drawn_data, tmp_path):
     assert re.search(r'CA-HRNet.* \d+\.\d', run.stdout), 'the table'
 
 
-def test_links_lead_to_files_and_sections_that_are_there():
+def test_links_lead_to_existing_files_and_sections():
     for document in (*REPOSITORY.glob('*.md'), *DOCS.glob('*.md')):
         for target, section in re.findall(r'\]\((?!https?:)([^)#]*)#?([^)]*)\)', document.read_text()):
             path = document.parent / target if target else document
@@ -135,5 +135,5 @@ def test_links_lead_to_files_and_sections_that_are_there():
             assert not section or section in [re.sub(r'[^a-z0-9]+', '-', heading.lower()) for heading in headings]
 
 
-def test_the_citation_is_of_this_version():
+def test_the_citation_has_this_version():
     assert yaml.safe_load((REPOSITORY / 'CITATION.cff').read_text())['version'] == ca_hrnet_plugin.__version__

@@ -19,10 +19,8 @@ def install():
 
 
 @pytest.fixture
-def installed(install, monkeypatch, tmp_path):
-    """Runs the command on a folder and returns the steps of pip that it took, by name, with what each installs."""
-    monkeypatch.setattr(install.subprocess, 'call', lambda command: 0)  # python -m venv
-    monkeypatch.setattr(install, 'check_machine', lambda folder: None)
+def make_venv(install, monkeypatch, tmp_path):
+    """Runs the command and returns pip's steps by name, with the requirements of each."""
 
     def run(*arguments) -> dict[str, str]:
         steps = {}
@@ -30,9 +28,12 @@ def installed(install, monkeypatch, tmp_path):
         def pip(python, log, step, arguments, **environment):
             steps[step] = Path(arguments[-1]).read_text() if '-r' in arguments else ' '.join(arguments)
 
-        monkeypatch.setattr(install, 'pip', pip)
-        monkeypatch.setattr(sys, 'argv', ['install.py', str(tmp_path / 'venv'), *arguments])
-        install.main()
+        with monkeypatch.context() as patch:
+            patch.setattr(install.subprocess, 'call', lambda command: 0)  # python -m venv
+            patch.setattr(install, 'check_machine', lambda folder: None)
+            patch.setattr(install, 'pip', pip)
+            patch.setattr(sys, 'argv', ['install.py', str(tmp_path / 'venv'), *arguments])
+            install.main()
         return steps
 
     return run
@@ -42,19 +43,19 @@ def names(requirements: str) -> list[str]:
     return re.findall(r'^([\w-]+)==', requirements, re.MULTILINE)
 
 
-def test_every_package_of_the_lock_is_installed_once_with_its_hashes(installed):
-    build_tools, compiled, packages, plugin = installed().values()
+def test_every_package_of_the_lock_is_installed_once_with_its_hashes(make_venv):
+    build_tools, compiled, packages, plugin = make_venv().values()
     lock = (REQUIREMENTS / 'lock.txt').read_text()
     assert sorted(names(build_tools) + names(compiled) + names(packages)) == sorted(names(lock))
     assert (build_tools + compiled + packages).count('--hash=') == lock.count('--hash=')
     assert names(compiled) == ['xtcocotools']
-    assert {'numpy', 'cython', 'setuptools'} <= set(names(build_tools)), 'what compiles it'
+    assert {'numpy', 'cython', 'setuptools'} <= set(names(build_tools)), 'they compile it'
     assert plugin.endswith(f'-e {REQUIREMENTS.parent}')
 
 
-def test_another_build_of_torch_comes_in_the_place_of_all_that_belongs_to_torch(installed):
-    locked = installed()
-    steps = installed('--torch', 'torch==2.1.2 --index-url URL')
+def test_another_build_of_torch_replaces_everything_that_belongs_to_torch(make_venv):
+    locked = make_venv()
+    steps = make_venv('--torch', 'torch==2.1.2 --index-url URL')
     assert 'torch==2.1.2 --index-url URL' in steps.values()
     *_, packages, _ = steps.values()
     left_out = set(names(''.join(locked.values()))) - set(names(packages)) - {'xtcocotools'}
@@ -62,69 +63,66 @@ def test_another_build_of_torch_comes_in_the_place_of_all_that_belongs_to_torch(
     assert all(re.match('torch|triton|nvidia|cuda|pip$|setuptools|wheel|cython|numpy', name) for name in left_out)
 
 
-def test_an_environment_is_made_once_and_again_when_what_it_is_made_from_changes(
-    install, installed, monkeypatch, tmp_path
-):
-    assert installed()
-    assert not installed()
-    assert installed('--torch', 'torch==2.1.2')
-    assert not installed('--torch', 'torch==2.1.2')
+def test_an_environment_is_made_again_only_if_its_recipe_changes(install, make_venv, monkeypatch, tmp_path):
+    assert make_venv()
+    assert not make_venv()
+    assert make_venv('--torch', 'torch==2.1.2')
+    assert not make_venv('--torch', 'torch==2.1.2')
     (tmp_path / 'lock.txt').write_text('numpy==1.0\n')
     monkeypatch.setattr(install, 'LOCK', str(tmp_path / 'lock.txt'))
-    assert installed('--torch', 'torch==2.1.2')
+    assert make_venv('--torch', 'torch==2.1.2')
 
 
-def test_one_that_was_interrupted_is_made_anew(install, installed, monkeypatch, tmp_path):
-    monkeypatch.setattr(install.os, 'replace', lambda *paths: sys.exit('interrupted'))
-    with pytest.raises(SystemExit, match='interrupted'):
-        installed()
+def test_an_interrupted_environment_is_made_anew(install, make_venv, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr(install.os, 'replace', lambda *paths: sys.exit('interrupted'))
+        with pytest.raises(SystemExit, match='interrupted'):
+            make_venv()
     (tmp_path / 'venv/lib').mkdir()
-    monkeypatch.undo()
-    monkeypatch.setattr(install.subprocess, 'call', lambda command: 0)
-    monkeypatch.setattr(install, 'check_machine', lambda folder: None)
-    assert installed()
+    assert make_venv()
     assert not (tmp_path / 'venv/lib').exists()
 
 
-def test_a_folder_of_something_else_stays_as_it_is(installed, tmp_path):
+def test_an_existing_folder_of_other_files_is_left_alone(make_venv, tmp_path):
     (tmp_path / 'venv').mkdir()
     (tmp_path / 'venv/thesis.tex').write_text('mine')
     with pytest.raises(SystemExit, match='was not made here'):
-        installed()
+        make_venv()
     assert [path.name for path in (tmp_path / 'venv').iterdir()] == ['thesis.tex']
 
 
 @pytest.mark.parametrize(
-    ('change', 'told'),
+    ('change', 'message'),
     [
-        (lambda patch, it: patch.setattr(it.sys, 'version_info', (3, 9, 1)), 'Python 3.9.1 .* is too old: 3.10 to'),
-        (lambda patch, it: patch.setattr(it.sys, 'version_info', (3, 14, 0)), 'Python 3.14.0 .* is too new: 3.10 to'),
-        (lambda patch, it: patch.setenv('CC', 'no-such-compiler -O2'), r'no C compiler \(no-such-compiler\)'),
-        (lambda patch, it: patch.setattr(it.sysconfig, 'get_path', lambda name: '/nowhere'), 'has no headers'),
-        (lambda patch, it: patch.setattr(it, 'GIGABYTES', 10**9), r'disk too small: .* VENV='),
-        (lambda patch, it: patch.setattr(it, 'TEMPORARY_GIGABYTES', 10**9), r'disk too small: .* TMPDIR='),
+        (lambda patch, module: patch.setattr(module.sys, 'version_info', (3, 9, 1)), 'Python 3.9.1 .* too old: use'),
+        (lambda patch, module: patch.setattr(module.sys, 'version_info', (3, 14, 0)), 'Python 3.14.0 .* too new: use'),
+        (lambda patch, module: patch.setenv('CC', '"no such/compiler" -O2'), 'C compiler no such/compiler not found'),
+        (lambda patch, module: patch.setattr(module.sysconfig, 'get_path', lambda name: '/nowhere'), 'has no headers'),
+        (lambda patch, module: patch.setattr(module, 'GIGABYTES', 10**9), 'disk too small: .*VENV='),
+        (lambda patch, module: patch.setattr(module, 'TEMPORARY_GIGABYTES', 10**9), 'disk too small: .*TMPDIR='),
     ],
 )
-def test_a_machine_that_will_not_do_is_told_in_one_line(install, monkeypatch, tmp_path, change, told):
-    monkeypatch.setenv('CC', sys.executable)  # any program that is there
+def test_an_unsuitable_machine_is_reported_in_one_line(install, monkeypatch, tmp_path, change, message):
+    (tmp_path / 'my compiler').touch(mode=0o755)
+    monkeypatch.setenv('CC', f'"{tmp_path}/my compiler" -O2')
     monkeypatch.setattr(install.os.path, 'exists', lambda path: not path.startswith('/nowhere'))
     monkeypatch.setattr(install, 'GIGABYTES', 0)
     monkeypatch.setattr(install, 'TEMPORARY_GIGABYTES', 0)
     install.check_machine(str(tmp_path))
     change(monkeypatch, install)
-    with pytest.raises(SystemExit, match=told) as stop:
+    with pytest.raises(SystemExit, match=message) as stop:
         install.check_machine(str(tmp_path))
     assert '\n' not in str(stop.value)
 
 
 @pytest.mark.parametrize(
-    ('said', 'advice'), [('Failed: NewConnectionError', 'check the network'), ('no matching hash', 'see the log')]
+    ('output', 'advice'), [('Failed: NewConnectionError', 'check the network'), ('no matching hash', 'see the log')]
 )
-def test_a_step_that_fails_ends_with_its_last_words_and_what_to_do(install, tmp_path, capfd, said, advice):
+def test_a_failed_step_shows_its_output_and_what_to_do(install, tmp_path, output, advice):
     python = tmp_path / 'python'
-    python.write_text(f'#!/bin/sh\necho "{said}"\nexit 1\n')
+    python.write_text(f'#!/bin/sh\necho "{output}"\nexit 1\n')
     python.chmod(0o755)
     with pytest.raises(SystemExit, match=advice) as stop:
         install.pip(str(python), str(tmp_path / 'log'), 'packages', ['numpy'])
-    assert said in str(stop.value)
+    assert output in str(stop.value)
     assert 'setting up failed at "packages"' in str(stop.value)

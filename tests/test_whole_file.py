@@ -18,9 +18,9 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     assert (tmp_path / 'file').read_text() == 'after'
 
 
-def test_what_is_no_file_is_left_alone(tmp_path):
+def test_a_folder_or_pipe_is_left_alone(tmp_path):
     (tmp_path / 'folder').mkdir()
-    os.mkfifo(tmp_path / 'pipe')  # as /dev/null, which is not to become a file
+    os.mkfifo(tmp_path / 'pipe')  # like /dev/null, which must not become a file
     for name in ('folder', 'pipe'):
         with pytest.raises(FileExistsError, match=f'{name} is no file'):
             write(tmp_path / name, 'text')

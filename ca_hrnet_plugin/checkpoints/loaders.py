@@ -1,17 +1,15 @@
-"""MMEngine's checkpoint loaders, reading weights and logs and running nothing that a file names.
+"""MMEngine's checkpoint loaders, which read weights and logs and run nothing that a file names.
 
-Importing the plugin registers them for every scheme of MMEngine, and so for every model of the process;
-:func:`restore_mmengine_loaders` puts MMEngine's own back. What torch allows beside tensors, and what plain_values.py
-rebuilds, is read. torch's global allow-list holds the latter during a load alone.
+Importing the plugin registers them for files, ``http``, ``https``, ``torchvision``, ``open-mmlab`` and ``mmcls``, for
+every model of the process; :func:`restore_mmengine_loaders` restores MMEngine's own. They read what torch allows beside
+tensors, and what plain_values.py rebuilds. The latter is in torch's global allow-list only during a load.
 """
 
 import contextlib
-import io
 import logging
 import os
 import pickle
 import re
-import tempfile
 import textwrap
 import threading
 import urllib.parse
@@ -20,7 +18,6 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import barrier, get_dist_info
-from mmengine.fileio import get_file_backend
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
@@ -34,9 +31,9 @@ _loading = threading.RLock()
 
 
 def register_loaders() -> None:
-    """Puts these loaders in the places of MMEngine's own; one that another package registered stays.
+    """Replaces MMEngine's own loaders. A loader that another package registered stays.
 
-    Before torch 2.6, whose allow-list cannot name a stand-in, it does nothing.
+    Does nothing before torch 2.6, whose allow-list cannot name a stand-in.
     """
     if not can_allow_globals_by_name:
         return
@@ -46,14 +43,14 @@ def register_loaders() -> None:
 
 
 def restore_mmengine_loaders() -> None:
-    """Puts MMEngine's own loaders back, for all models of the process."""
+    """Restores MMEngine's own loaders, for all models of the process."""
     for prefix, loader in _registered():
         if _is_of(globals(), loader):
             CheckpointLoader.register_scheme(prefix, getattr(mmengine_loaders, loader.__name__), force=True)
 
 
 def _registered() -> list[tuple[str, Callable]]:
-    return list(CheckpointLoader._schemes.items())  # there is no public way to ask
+    return list(CheckpointLoader._schemes.items())  # not public, but the only way to list them
 
 
 def _is_of(module: dict, loader: Callable) -> bool:
@@ -66,23 +63,24 @@ def load_from_local(filename: str, map_location=None):
 
     Args:
         filename (str): Its path.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
 
     Returns:
         dict: The checkpoint, without ``meta['config']``, which MMEngine's ``Runner.resume`` would run.
 
     Raises:
-        pickle.UnpicklingError: The file names what might run, or is damaged. Errors of storage, of memory and of the
-            device stay what they are.
+        FileNotFoundError: The file does not exist.
+        pickle.UnpicklingError: The file names code that might run, or is damaged. Errors of storage, memory and device
+            are raised unchanged.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'{path} can not be found.')
+        raise FileNotFoundError(f'checkpoint {path} not found')
     return _read(str(path), path, map_location)
 
 
 def load_from_http(filename: str, map_location=None):
-    """Downloads a URL, unless torch.hub's cache has it, and loads it as :func:`load_from_local` does; rank 0 first."""
+    """Downloads a URL to torch.hub's cache, rank 0 first, and loads it as :func:`load_from_local` does."""
     rank, _ = get_dist_info()
     if rank > 0:
         barrier()
@@ -92,54 +90,37 @@ def load_from_http(filename: str, map_location=None):
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(filename, str(cached), progress=os.isatty(0))
-        name = f'{filename} (kept in {cached}, delete that to fetch it again)'
+        name = f'{filename} (cached in {cached}: delete that to download it again)'
         return _read(name, filename, map_location, torch.hub.load_state_dict_from_url)
     finally:
-        if rank == 0:  # an error, too, must let the others go on
+        if rank == 0:  # after an error too: the other ranks wait
             barrier()
 
 
 def load_from_torchvision(filename: str, map_location=None):
-    """Loads weights of torchvision by their name, ``torchvision://resnet50``."""
+    """Loads weights of torchvision by name, as in ``torchvision://resnet50``."""
     return load_from_http(mmengine_loaders.get_torchvision_models()[_model_name(filename)], map_location)
 
 
 def load_from_openmmlab(filename: str, map_location=None):
-    """Loads weights that MMEngine or ``$MMENGINE_HOME/open_mmlab.json`` lists, ``open-mmlab://resnet50``."""
+    """Loads weights that MMEngine or ``$MMENGINE_HOME/open_mmlab.json`` lists, as in ``open-mmlab://resnet50``."""
     name = _model_name(filename)
     current = mmengine_loaders.get_deprecated_model_names().get(name, name)
     if current != name:
         print_log(f'{filename} is deprecated in favor of open-mmlab://{current}', 'current', logging.WARNING)
-    place = mmengine_loaders.get_external_models()[current]
-    if place.startswith(('http://', 'https://')):
-        return load_from_http(place, map_location)
-    return load_from_local(str(Path(mmengine_loaders._get_mmengine_home(), place)), map_location)
+    source = mmengine_loaders.get_external_models()[current]
+    if source.startswith(('http://', 'https://')):
+        return load_from_http(source, map_location)
+    return load_from_local(str(Path(mmengine_loaders._get_mmengine_home(), source)), map_location)
 
 
 def load_from_mmcls(filename: str, map_location=None):
-    """Loads the backbone of a model of MMClassification by its name, ``mmcls://resnet50_8xb32_in1k``."""
+    """Loads the backbone of a model of MMClassification by name, as in ``mmcls://resnet50_8xb32_in1k``."""
     checkpoint = load_from_http(mmengine_loaders.get_mmcls_models()[_model_name(filename)], map_location)
     return mmengine_loaders._process_mmcls_checkpoint(checkpoint)
 
 
-def load_from_pavi(filename: str, map_location=None):
-    """Loads a model of SenseTime's pavi."""
-    from pavi import modelcloud
-
-    model = modelcloud.get(_model_name(filename))
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder, model.name))
-        model.download(path)
-        return _read(filename, path, map_location)
-
-
-def load_from_ceph(filename: str, map_location=None):
-    """Loads an object of an S3 store that MMEngine's petrel backend reaches."""
-    content = get_file_backend(filename, backend_args={'backend': 'petrel'}).get(filename)
-    return _read(filename, io.BytesIO(content), map_location)
-
-
-# By the names that MMEngine's own have: it prints what follows load_from_.
+# By the names of MMEngine's own. It prints what follows load_from_.
 LOADERS = {
     loader.__name__: loader
     for loader in (
@@ -148,8 +129,6 @@ LOADERS = {
         load_from_torchvision,
         load_from_openmmlab,
         load_from_mmcls,
-        load_from_pavi,
-        load_from_ceph,
     )
 }
 
@@ -159,33 +138,33 @@ def _model_name(url: str) -> str:
 
 
 def _read(name: str, source, map_location, load: Callable = torch.load):
-    """Loads a source that errors call by ``name``, and drops ``meta['config']``."""
+    """Loads a source and drops ``meta['config']``. Errors call the source ``name``."""
     try:
         with _stand_ins_allowed():
             checkpoint = load(source, map_location=map_location, weights_only=True)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # a pickle can fail in any way
-        # Out of memory, a device that is not there: torch's own words are the best.
+    except Exception as error:  # a damaged or hostile pickle can raise anything
+        # A device that is missing or out of memory: torch's own message is the best.
         if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):
             raise
-        raise pickle.UnpicklingError(f'checkpoint {name} {_trouble(error)}') from error
+        raise pickle.UnpicklingError(f'checkpoint {name} {_problem(error)}') from error
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
-        checkpoint['meta'].pop('config', None)  # of MMCV's time
+        checkpoint['meta'].pop('config', None)  # MMCV wrote one, and Runner.resume would run it
     return checkpoint
 
 
 @contextlib.contextmanager
 def _stand_ins_allowed() -> Iterator[None]:
-    """Adds the stand-ins to torch's allow-list, in place of what others have allowed under the same names.
+    """Adds the stand-ins to torch's allow-list, in place of what other packages allow under the same names.
 
-    torch keeps a set: of two under one name, chance would decide.
+    torch keeps a set: with two entries under one name, either could be taken.
     """
     allow_list = torch.serialization
     with _loading:
         replaced = [allowed for allowed in allow_list.get_safe_globals() if _name_of(allowed) in STAND_INS]
         try:
-            # To leave the context that adds them is the public way to take some out.
+            # Leaving the context that adds entries is the public way to remove some.
             allow_list.safe_globals(replaced).__exit__(None, None, None)
             with allow_list.safe_globals([(stand_in, name) for name, stand_in in STAND_INS.items()]):
                 yield
@@ -197,11 +176,11 @@ def _name_of(allowed: Callable | tuple[Callable, str]) -> str:
     return allowed[1] if isinstance(allowed, tuple) else f'{allowed.__module__}.{allowed.__qualname__}'
 
 
-def _trouble(error: Exception) -> str:
+def _problem(error: Exception) -> str:
     message = str(error)
-    if named := re.search(r'GLOBAL (\S+)', message):
-        return f'names {named[1]}, which might run when loaded: give a file of weights and logs alone'
-    # Of torch's advice, what went wrong.
+    if name := re.search(r'GLOBAL (\S+)', message):
+        return f'names {name[1]}, which might run when loaded: give a file that holds weights and logs only'
+    # torch's message advises weights_only=False, which runs the file: keep only the reason.
     reason = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0]
     reason = textwrap.shorten(f'{type(error).__name__}: {reason}', LONGEST_REASON, placeholder=' ...').rstrip(':')
     return f'cannot be read ({reason}): give the whole file, as torch.save wrote it'

@@ -1,7 +1,7 @@
-"""What MMEngine pickles beside weights, rebuilt from plain values alone.
+"""What MMEngine pickles beside weights, rebuilt from plain values only.
 
-NumPy's own unpickling believes what it reads: an array whose type was changed to pointers, or an object that claims to
-be an array at some address, is memory of whoever wrote the pickle's choosing. Unpicklers are given these in its place.
+NumPy's own unpickling trusts the file: with an array whose type was changed to pointers, or an object that claims to be
+an array at some address, the file's author chooses what memory is read. Unpicklers get these stand-ins instead.
 """
 
 import pickle
@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 
-# Booleans and numbers: of these alone any bits make a value.
+# Booleans and numbers: only for these is any bit pattern a value.
 _PLAIN_TYPE = re.compile(r'[biufc]\d{1,2}')
 
 
@@ -21,15 +21,15 @@ class PlainType:
 
     def __init__(self, code: str, align: bool = False, copy: bool = False):
         if not (isinstance(code, str) and _PLAIN_TYPE.fullmatch(code)):
-            raise pickle.UnpicklingError(f'it holds an array of type {code!r}')
+            raise pickle.UnpicklingError(f'it has an array of type {code!r}')
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple):
-        self.dtype = self.dtype.newbyteorder(state[1])  # the rest NumPy knows from the code
+        self.dtype = self.dtype.newbyteorder(state[1])  # NumPy knows the rest from the code
 
 
 class PlainArray(np.ndarray):
-    """Stands in for ``numpy.ndarray``, and is one whose content is set once: others may share it afterwards."""
+    """Stands in for ``numpy.ndarray``. Its content is set only once, because a tensor may share it afterwards."""
 
     def __new__(cls):
         return super().__new__(cls, 0)
@@ -37,7 +37,7 @@ class PlainArray(np.ndarray):
     def __setstate__(self, state: tuple):
         version, shape, plain_type, is_fortran, data = state
         if self.size or type(data) is not bytes or type(plain_type) is not PlainType:
-            raise pickle.UnpicklingError('it holds an array with no content of its own')
+            raise pickle.UnpicklingError('it has an array without content of its own')
         super().__setstate__((version, shape, plain_type.dtype, is_fortran, data))
 
     def __reduce__(self):
@@ -45,9 +45,9 @@ class PlainArray(np.ndarray):
 
 
 class PlainHistory(HistoryBuffer):
-    """Stands in for MMEngine's ``HistoryBuffer``, and becomes one once its arrays are there.
+    """Stands in for MMEngine's ``HistoryBuffer``, and becomes one when its arrays are set.
 
-    MMEngine's own takes from a pickle the functions too that all buffers calculate their statistics with.
+    MMEngine's own also takes from a pickle the functions that all buffers use for their statistics.
     """
 
     def __init__(self):
@@ -56,7 +56,7 @@ class PlainHistory(HistoryBuffer):
     def __setstate__(self, state: dict):
         log, counts = state['_log_history'], state['_count_history']
         if type(log) is not PlainArray or type(counts) is not PlainArray:
-            raise pickle.UnpicklingError('it holds a log history that is no array')
+            raise pickle.UnpicklingError('it has a log history that is not an array')
         self.__class__ = HistoryBuffer
         self.__init__(log, counts, int(state['max_length']))
 
@@ -66,8 +66,8 @@ def _empty_array(*args) -> PlainArray:
 
 
 def _scalar(plain_type: PlainType, data: bytes) -> np.generic:
-    if type(plain_type) is not PlainType or type(data) is not bytes:  # a file can give an attribute dtype to others
-        raise pickle.UnpicklingError('it holds a scalar of no plain type')
+    if type(plain_type) is not PlainType or type(data) is not bytes:  # a file can set dtype on other objects
+        raise pickle.UnpicklingError('it has a scalar that is not a number or boolean')
     return np.ndarray((), plain_type.dtype, data)[()]
 
 
@@ -76,14 +76,14 @@ def _no_bytes() -> bytes:
 
 
 class PlainOneCycle:
-    """Stands in for MMEngine's ``OneCycleParamScheduler``, of which a checkpoint names the function that anneals."""
+    """Stands in for MMEngine's ``OneCycleParamScheduler``, whose annealing function a checkpoint names."""
 
     def __new__(cls):
         raise pickle.UnpicklingError('it makes a scheduler')
 
 
 def _function_of(owner: type, name: str) -> Callable:
-    """Stands in for ``builtins.getattr``, by which a pickle names functions of a class."""
+    """Stands in for ``builtins.getattr``, with which a pickle names methods of a class."""
     if owner is PlainHistory and name in HistoryBuffer._statistics_methods:
         return HistoryBuffer._statistics_methods[name]
     if owner is PlainOneCycle and name in ('_annealing_cos', '_annealing_linear'):
@@ -92,11 +92,11 @@ def _function_of(owner: type, name: str) -> Callable:
 
 
 HistoryBuffer()  # fills its table of statistics
-# By the name in the pickle. NumPy 2 moved its core; pickles name the place in the NumPy that wrote them.
+# By the name in the pickle. NumPy 2 moved its core, and a pickle has the module name of the NumPy that wrote it.
 NUMPY = {
     'numpy.dtype': PlainType,
     'numpy.ndarray': PlainArray,
-    'builtins.bytes': _no_bytes,  # an array without values
+    'builtins.bytes': _no_bytes,  # the content of an empty array
     **{f'numpy.{core}.multiarray._reconstruct': _empty_array for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
 }

@@ -10,20 +10,17 @@ from torch import nn
 
 from ca_hrnet_plugin import config_path
 
+OPTION = {'optim_wrapper.type': 'Bfloat16OptimWrapper', 'model.train_cfg.compute_acc': False}  # as --cfg-options
 
-def test_the_option_takes_the_same_step_in_bfloat16():
+
+def test_the_option_takes_the_same_step_in_bfloat16_and_tests_in_float32():
     config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96'))
     config.optim_wrapper.optimizer = dict(type='SGD', lr=1.0)  # its step is the gradient
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     data = get_packed_inputs(4, input_size=(96, 128), img_shape=(128, 96), heatmap_size=(24, 32))
-    dtypes = set()
-    steps, losses = [], []
-    for options in (
-        {},
-        # as --cfg-options
-        {'optim_wrapper.type': 'Bfloat16OptimWrapper', 'model.train_cfg.compute_acc': False},
-    ):
+    dtypes, steps, losses = set(), [], []
+    for options in ({}, OPTION):
         config.merge_from_dict(options)
         network = copy.deepcopy(model)
         network.train_cfg = config.model.get('train_cfg', {})

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.optim.optimizer import AmpOptimWrapper
+from mmpose.models.backbones.resnet import BasicBlock, Bottleneck
 from mmpose.testing import get_packed_inputs
 from torch import nn
 
 from ca_hrnet_plugin.deploy import export_onnx, fuse_for_inference, load_onnx
-from ca_hrnet_plugin.engine import Bfloat16OptimWrapper, compile_blocks
+from ca_hrnet_plugin.engine import Bfloat16OptimWrapper
 
 MODES = ('eager', 'compiled', 'compiled blocks', 'fused', 'fused, compiled', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
 
@@ -105,3 +106,10 @@ def make_workload(
     wrapper = wrappers[dtype](optimizer=torch.optim.Adam(model.parameters(), 1e-6))
     model.train_cfg = dict(compute_acc=False)  # what a log says of a step is not the step
     return lambda: model.train_step(copy.deepcopy(data), wrapper)
+
+
+def compile_blocks(network: nn.Module) -> None:
+    """Compiles each residual block in place, for fixed sizes. Blocks of one kind and size share what is compiled."""
+    for block in network.modules():
+        if isinstance(block, (BasicBlock, Bottleneck)):
+            block.compile(dynamic=False)

@@ -6,7 +6,6 @@ from benchmark import (
     VARIANTS,
     build_pose_model,
     count_kernels,
-    make_workload,
     measure_peak_memory,
     time_side_by_side,
 )
@@ -36,33 +35,24 @@ def test_the_command_prints_each_figure_and_writes_it(tool, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'arguments, named',
+    'arguments, message',
     [
         (('--modes', 'CUDA graph'), 'CUDA graph is for CUDA'),
-        (('--modes', 'fused', '--tasks', 'training'), 'fused is for inference'),
         (('--dtypes', 'bfloat16', '--parts', 'model'), 'NumPy, which has no bfloat16'),
-        (('--modes', 'OpenVINO', '--parts', 'model'), 'OpenVINO is for inference of the backbone'),
-        (('--dtypes', 'float16', '--parts', 'model', '--tasks', 'training'), 'on a GPU alone'),
         (('--config', 'nowhere.py'), 'nowhere.py'),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_one_line(tool, arguments, named):
+def test_an_impossible_combination_is_named_in_one_line(tool, arguments, message):
     code, *_ = tool('benchmark_speed', '--config', NARROW, '--device', 'cpu', '--rounds', 1, *arguments)
-    assert named in code
+    assert message in code
     assert '\n' not in code
 
 
-def test_what_was_measured_before_an_error_is_kept(tool, tmp_path):
+def test_figures_measured_before_an_error_are_kept(tool, tmp_path):
     arguments = ('--config', NARROW, '--device', 'cpu', '--rounds', 1, '--variants', 'HRNet')
     code, *_ = tool('benchmark_speed', *arguments, '--modes', 'fused', '--out', tmp_path / 'figures.json')
     assert code == 'fused is for inference'
     assert {row['task'] for row in json.loads((tmp_path / 'figures.json').read_text())['figures']} == {'inference'}
-
-
-@pytest.mark.parametrize('task', ['training', 'inference'])
-def test_a_whole_model_of_other_keypoints_is_measured(task):
-    model = build_pose_model(config_path('ca_hrnet_w32_mpii_256x256'), 'HRNet')
-    make_workload(model, task, 'model', 'eager', 1, (64, 64))()
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -75,7 +65,7 @@ def test_variants_differ_in_their_attention_alone(variant):
     assert (type(backbone) is HRNet) == (variant == 'HRNet')
 
 
-def test_peak_memory_is_of_what_is_held_at_once():
+def test_peak_memory_is_that_of_tensors_held_at_once():
     def two_then_one():
         first, second = torch.ones(1000, 1000), torch.ones(1000, 1000)
         del first, second
@@ -83,54 +73,29 @@ def test_peak_memory_is_of_what_is_held_at_once():
 
     assert measure_peak_memory(two_then_one) == 2 * 4_000_000
     x = torch.ones(1000, 1000)
-    assert measure_peak_memory(lambda: x.logsumexp(1)) >= 4_000_000, 'it holds the exponentials meanwhile'
+    assert measure_peak_memory(lambda: x.logsumexp(1)) >= 4_000_000, 'it holds the exponentials for a moment'
 
 
-def test_views_are_no_kernels():
+def test_views_are_not_counted_as_kernels():
     assert count_kernels(lambda: torch.ones(4).view(2, 2).t() + 1) == 2
 
 
-def test_each_function_is_timed_next_to_its_own_baseline_on_a_machine_that_becomes_slower():
-    now, called = [0.0], []
+def test_each_function_is_timed_next_to_its_own_baseline():
+    """On a machine that becomes slower, and where the first call after another function takes longer."""
+    now, last = [0.0], [None]
 
     def function(name: str, seconds: float):
         def call():
-            called.append(name)
-            now[0] += seconds * (1 + now[0])
-
-        return call
-
-    functions = {name: function(name, seconds) for name, seconds in dict(stock=0.001, twice=0.002, half=0.0005).items()}
-    timings = time_side_by_side(functions, dict(twice='stock', half='stock'), rounds=4, clock=lambda: now[0])
-    assert timings['stock'].seconds[-1] > 1.5 * timings['stock'].seconds[0]
-    assert len(timings['stock'].seconds) == 2 * len(timings['twice'].seconds) == 8
-    assert timings['stock'].ratios == []
-    for name, expected in dict(twice=2, half=0.5).items():
-        # Of two rounds, one has the function first and one the baseline.
-        assert sum(timings[name].ratios) / 4 == pytest.approx(expected, rel=0.1)
-
-
-def test_a_first_call_after_another_function_s_does_not_count():
-    now, last = [0.0], [None]
-
-    def function(name, seconds):
-        def call():
-            now[0] += seconds * (1 if last[0] == name else 100)
+            now[0] += seconds * (1 + now[0] / 1000) * (1 if last[0] == name else 100)
             last[0] = name
 
         return call
 
-    functions = dict(stock=function('stock', 0.01), twice=function('twice', 0.02))
-    timings = time_side_by_side(functions, dict(twice='stock'), rounds=2, clock=lambda: now[0])
-    assert timings['twice'].ratios == pytest.approx([2, 2])
-    assert timings['stock'].seconds == pytest.approx([0.01, 0.01])
-
-
-def test_a_step_does_not_add_to_the_gradients_of_the_one_before():
-    model = build_pose_model(NARROW, 'CA-HRNet')
-    step = make_workload(model, 'training', 'backbone', 'eager', 2, (96, 128))
-    gradients = []
-    for _ in range(2):
-        step()
-        gradients.append(model.backbone.conv1.weight.grad.clone())
-    torch.testing.assert_close(*gradients)
+    functions = {name: function(name, seconds) for name, seconds in dict(stock=0.01, twice=0.02, half=0.005).items()}
+    timings = time_side_by_side(functions, dict(twice='stock', half='stock'), rounds=4, clock=lambda: now[0])
+    assert timings['stock'].seconds[-1] > timings['stock'].seconds[0]
+    assert len(timings['stock'].seconds) == 2 * len(timings['twice'].seconds) == 8
+    assert timings['stock'].ratios == []
+    for name, expected in dict(twice=2, half=0.5).items():
+        # In half of the rounds the function is before its baseline.
+        assert sum(timings[name].ratios) / 4 == pytest.approx(expected, rel=0.1)

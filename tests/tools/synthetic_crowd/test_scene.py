@@ -1,11 +1,10 @@
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from synthetic_crowd import SceneOptions, scene
-from synthetic_crowd.camera import Camera, framed, random_camera
+from synthetic_crowd.camera import Camera
 from synthetic_crowd.coco_format import annotations, detections
 from synthetic_crowd.pose import random_pose
 from synthetic_crowd.props import Prop
@@ -35,50 +34,43 @@ options = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), options)
-def test_annotations_are_exact_for_any_seed_and_knobs(seed, options):
+def test_annotations_are_exact_for_any_seed_and_options(seed, options):
     rng = np.random.default_rng(seed)
     drawn = draw_scene(rng, options)
     width, height = options.image_size
     assert drawn.image.shape == (height, width, 3)
-    assert drawn.image.dtype == np.uint8
     truth = annotations(drawn, image_id=7)
-    assert options.people[0] <= len(drawn.keypoints) <= options.people[1]
-    assert len(truth) <= len(drawn.keypoints)
+    assert len(truth) <= len(drawn.keypoints) <= options.people[1]
+    assert len({person['id'] for person in truth}) == len(truth)
     taken = np.zeros((height, width), bool)
     for person in truth:
         assert person['segmentation']['size'] == [height, width]
         mask = coco_mask.decode(person['segmentation']).astype(bool)
         rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
-        tight = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
-        assert person['bbox'] == tight
+        assert person['bbox'] == [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
         assert person['area'] == mask.sum() > 0
         assert not (taken & mask).any()
         taken |= mask
 
         x, y, visibility = np.array(person['keypoints']).reshape(17, 3).T
-        assert set(visibility) <= {0, 1, 2}
         assert person['num_keypoints'] == (visibility > 0).sum()
-        assert (x[visibility == 0] == 0).all()
-        assert (y[visibility == 0] == 0).all()
+        assert not (x[visibility == 0].any() or y[visibility == 0].any())
         assert ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).all()
         on_mask = mask[y.round().astype(int), x.round().astype(int)]
         assert on_mask[visibility == 2].all()
-    assert len({person['id'] for person in truth}) == len(truth)
 
     for detection in detections(rng, truth, 7, options.image_size):
         x, y, w, h = detection['bbox']
         assert 0 < detection['score'] < 1
-        assert min(x, y) >= 0
-        assert min(w, h) >= 1
-        assert x + w <= width + 0.01
-        assert y + h <= height + 0.01
+        assert min(x, y) >= 0 and min(w, h) >= 1
+        assert x + w <= width + 0.01 and y + h <= height + 0.01
 
 
 @pytest.fixture
 def upright(monkeypatch):
-    """Everybody stands at rest, at the yaw given in degrees."""
+    """Makes everybody stand at rest, turned by an angle in degrees."""
 
     def at_yaw(yaw: float):
         rest = np.zeros((len(BONES), 3))
@@ -87,8 +79,8 @@ def upright(monkeypatch):
     return at_yaw
 
 
-@pytest.mark.parametrize('seed', range(5))
-def test_who_faces_the_camera_shows_the_face_and_has_the_left_side_on_the_right(upright, seed):
+@pytest.mark.parametrize('seed', range(3))
+def test_people_who_face_the_camera_show_their_face_and_left_side_on_the_right(upright, seed):
     face = [KEYPOINT[name] for name in ('nose', 'left_eye', 'right_eye')]
     for yaw, visibility, sign in ((0.0, 2, 1), (180.0, 1, -1)):
         upright(yaw)
@@ -107,8 +99,8 @@ def wall(monkeypatch, height: float):
     monkeypatch.setattr(scene, 'occluders', in_front)
 
 
-@pytest.mark.parametrize('seed', range(5))
-def test_what_is_behind_a_thing_is_hidden_but_labelled(monkeypatch, upright, seed):
+@pytest.mark.parametrize('seed', range(3))
+def test_keypoints_behind_a_wall_are_hidden_but_labelled(monkeypatch, upright, seed):
     upright(0.0)
     free = draw_scene(np.random.default_rng(seed), ALONE)
     wall(monkeypatch, 0.6)
@@ -119,16 +111,12 @@ def test_what_is_behind_a_thing_is_hidden_but_labelled(monkeypatch, upright, see
     assert (behind.keypoints[0, ankles, 2] == 1).all()
     assert behind.keypoints[0, KEYPOINT['nose'], 2] == 2
     assert annotations(behind, 1)[0]['area'] <= annotations(free, 1)[0]['area']
-
-
-def test_somebody_wholly_behind_a_wall_is_not_annotated(monkeypatch, upright):
-    upright(0.0)
     wall(monkeypatch, 30.0)
-    assert annotations(draw_scene(np.random.default_rng(0), ALONE), 1) == []
+    assert annotations(draw_scene(np.random.default_rng(seed), ALONE), 1) == [], 'nothing of the person is seen'
 
 
-@pytest.mark.parametrize('seed', range(5))
-def test_nobody_is_cut_off_without_truncation_and_somebody_is_with_it(seed):
+@pytest.mark.parametrize('seed', range(3))
+def test_people_are_cut_off_only_with_truncation(seed):
     rng = np.random.default_rng(seed)
     whole = draw_scene(rng, SceneOptions(truncation=0, occluders=0))
     assert (whole.keypoints[..., 2] > 0).all()
@@ -136,7 +124,6 @@ def test_nobody_is_cut_off_without_truncation_and_somebody_is_with_it(seed):
     assert not edge.any()
     cut = draw_scene(rng, SceneOptions(truncation=1))
     assert (cut.keypoints[..., 2] == 0).any()
-    assert (cut.keypoints[..., 2] > 0).any()
 
 
 def test_picture_mask_and_keypoints_agree_to_a_fraction_of_a_pixel():
@@ -156,7 +143,7 @@ def test_picture_mask_and_keypoints_agree_to_a_fraction_of_a_pixel():
     np.testing.assert_allclose(np.mean(errors, axis=0), 0, atol=0.03)
 
 
-def test_people_turn_away_no_farther_than_asked_and_none_is_upside_down_where_all_are_upright():
+def test_facing_and_upright_limit_the_poses():
     rng = np.random.default_rng(0)
     names, _, roots = zip(*(random_pose(rng, facing=60, upright=True) for _ in range(500)), strict=True)
     assert np.abs(np.array(roots)[:, 2]).max() == 60
@@ -166,7 +153,7 @@ def test_people_turn_away_no_farther_than_asked_and_none_is_upside_down_where_al
     assert np.abs(np.array(roots)[:, 2]).max() > 170
 
 
-def test_who_shows_less_than_the_least_area_has_a_box_and_no_keypoints():
+def test_people_below_the_minimum_area_have_a_box_and_no_keypoints():
     drawn = draw_scene(np.random.default_rng(1), SceneOptions(people=(8, 12), image_size=(160, 128)))
     every, large = annotations(drawn, 1), annotations(drawn, 1, min_area=300)
     assert {person['area'] < 300 for person in every} == {True, False}
@@ -176,60 +163,8 @@ def test_who_shows_less_than_the_least_area_has_a_box_and_no_keypoints():
         assert after == before
 
 
-def mean_crowd_index(target: float) -> float:
-    options = SceneOptions(people=(3, 9), crowd_index=target)
-    drawn = [draw_scene(np.random.default_rng(seed), options) for seed in range(40)]
-    return float(np.mean([crowd_index(annotations(scene, 1)) for scene in drawn]))
-
-
-def test_the_crowd_index_follows_its_target():
-    targets = (0.1, 0.4, 0.8)
-    np.testing.assert_allclose([mean_crowd_index(target) for target in targets], targets, atol=0.12)
-
-
-def test_low_contrast_brings_people_closer_to_their_background():
-    def separation(contrast: float) -> float:
-        distances = []
-        for seed in range(20):
-            drawn = draw_scene(np.random.default_rng(seed), SceneOptions(contrast=contrast, truncation=0))
-            there = drawn.instances > 0
-            distances.append(np.abs(drawn.image[there].mean(axis=0) - drawn.image[~there].mean(axis=0)).mean())
-        return float(np.mean(distances))
-
-    assert separation(0.0) < 0.7 * separation(1.0)
-
-
-@pytest.mark.parametrize('seed', range(3))
-def test_the_camera_projects_as_opencv_does(seed):
-    rng = np.random.default_rng(seed)
-    points = rng.uniform((-2, 0, -2), (2, 2, 2), (20, 3))
-    camera = framed(random_camera(rng), points, (320, 200), 0.9, np.array([0.5, 0.5]))
-    to_opencv = np.diag([1.0, -1.0, -1.0]) @ camera.turn  # which has y down and looks along +z
-    matrix = np.array([[camera.focal, 0, camera.center[0]], [0, camera.focal, camera.center[1]], [0, 0, 1]])
-    expected, _ = cv2.projectPoints(points, cv2.Rodrigues(to_opencv)[0], -to_opencv @ camera.position, matrix, None)
-    pixels, depth = camera.project(points)
-    np.testing.assert_allclose(pixels, expected[:, 0], atol=1e-6)
-    assert (depth > 0).all()
-    assert (pixels >= -0.5).all()
-    assert (pixels <= (319.5, 199.5)).all()
-
-
-@pytest.mark.parametrize(
-    ('wrong', 'message'),
-    [
-        (dict(people=(0, 3)), 'people'),
-        (dict(people=(5, 3)), 'people'),
-        (dict(people=(1, 13)), 'people'),
-        (dict(image_size=(20, 256)), 'image_size'),
-        (dict(crowd_index=1.5), 'crowd_index'),
-        (dict(crowd_index=0.1, people=(1, 1)), 'out of reach'),
-        (dict(occluders=-1), 'occluders'),
-        (dict(clutter=1.2), 'clutter'),
-        (dict(truncation=float('nan')), 'truncation'),
-        (dict(facing=200), 'facing'),
-    ],
-)
-def test_an_option_out_of_range_is_named_in_one_line(wrong, message):
-    with pytest.raises(ValueError, match=message) as error:
-        SceneOptions(**wrong)
-    assert '\n' not in str(error.value)
+@pytest.mark.parametrize('target', [0.1, 0.4, 0.8])
+def test_the_crowd_index_follows_its_target(target):
+    options = SceneOptions(people=(3, 9), crowd_index=target, image_size=(320, 256))
+    indices = [crowd_index(annotations(draw_scene(np.random.default_rng(seed), options), 1)) for seed in range(20)]
+    np.testing.assert_allclose(np.mean(indices), target, atol=0.15)
