@@ -22,15 +22,11 @@ def model():
 
 
 @pytest.fixture(scope='package')
-def graph(model, tmp_path_factory):
-    """The path of a graph of the model for a runtime and form, exported once."""
-    folder, paths = tmp_path_factory.mktemp('graphs'), {}
+def graph(model, once):
+    """Exports the model with options of ``export_onnx``, once for all tests."""
 
-    def export(**options):
-        key = tuple(sorted(options.items()))
-        if key not in paths:
-            paths[key] = folder / f'{len(paths)}.onnx'
-            export_onnx(model, paths[key], (96, 128), **options)
-        return paths[key]
+    def path(**options):
+        name = '-'.join(['graph', *(f'{option}-{value}' for option, value in sorted(options.items()))])
+        return once(name, lambda folder: export_onnx(model, folder / 'model.onnx', (96, 128), **options)) / 'model.onnx'
 
-    return export
+    return path

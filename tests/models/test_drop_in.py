@@ -1,12 +1,9 @@
 """Whatever works with HRNet works with CAHRNet: each test runs on both, and HRNet shows that it can be done."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mmpose.models.backbones.hrnet import HRNet
 from torch import nn
@@ -55,81 +52,6 @@ def test_takes_images_of_odd_sizes(backbone, height, width):
 def test_is_traced(backbone, trace):
     backbone.train(False)
     torch.testing.assert_close(trace(backbone)(X[:1])[0], backbone(X[:1])[0])
-
-
-@both
-@pytest.mark.filterwarnings('ignore')
-def test_mmengine_s_efficient_conv_bn_eval_finds_its_norms(backbone):
-    backbone.train(False)
-    model = nn.ModuleDict(dict(backbone=backbone))
-    expected = backbone(X)[0]
-    num_norms = sum(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
-    called = []
-    turn_on_efficient_conv_bn_eval(model, ['backbone'])
-    for module in backbone.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.register_forward_hook(lambda *_: called.append(1))
-    torch.testing.assert_close(backbone(X)[0], expected)
-    assert len(called) < num_norms / 10, 'norms are computed with their convolutions'
-
-
-@both
-@pytest.mark.parametrize('transform', ['vmap', 'grad', 'jvp'])
-@pytest.mark.filterwarnings('ignore')
-def test_torch_func_goes_through_it(backbone, transform):
-    backbone.train(False)
-
-    def energy(x):
-        return backbone(x)[0].square().sum()
-
-    if transform == 'vmap':
-        found, expected = torch.vmap(lambda x: backbone(x[None])[0][0])(X), backbone(X)[0]
-    elif transform == 'grad':
-        found, expected = torch.func.grad(energy)(X), gradients(backbone)[0]
-    else:
-        direction = torch.ones_like(X)
-        found = torch.func.jvp(energy, (X,), (direction,))[1]
-        expected = (gradients(backbone)[0] * direction).sum()
-    torch.testing.assert_close(found, expected)
-
-
-@both
-def test_can_be_differentiated_twice(backbone):
-    backbone.train(False)
-    leaf = X.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(backbone(leaf)[0].square().sum(), leaf, create_graph=True)
-    direction = torch.randn(X.shape, generator=torch.Generator().manual_seed(1), dtype=X.dtype)
-    (found,) = torch.autograd.grad((slope * direction).sum(), leaf)
-    # The second derivative is symmetric, so that forward mode over backward mode has to give the same.
-    expected = torch.func.jvp(torch.func.grad(lambda x: backbone(x)[0].square().sum()), (X,), (direction,))[1]
-    torch.testing.assert_close(found, expected)
-
-
-@both
-@pytest.mark.parametrize('meddle', ['global hook', 'forward replaced'])
-def test_gradients_are_right_with_whatever_is_hooked_or_replaced(backbone, meddle):
-    def halved(module, arguments, output):
-        return output / 2 if isinstance(module, nn.BatchNorm2d) else output
-
-    twin = copy.deepcopy(backbone)
-    for module in list(twin.modules()):  # what halving a norm comes to, written out
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.data /= 2
-            module.bias.data /= 2
-    expected = gradients(twin)[0]
-
-    if meddle == 'global hook':
-        handle = nn.modules.module.register_module_forward_hook(halved)
-        try:
-            found = gradients(backbone)[0]
-        finally:
-            handle.remove()
-    else:
-        for module in backbone.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.forward = lambda x, stock=module.forward: stock(x) / 2
-        found = gradients(backbone)[0]
-    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize(
