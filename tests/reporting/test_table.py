@@ -244,7 +244,7 @@ FILES = {
     [
         ('broken.json', 'is not JSON'),
         ('loss.json', 'has no AP'),
-        ('empty.json', 'is [] (list should have at least 1 item'),
+        ('empty.json', 'empty.json is []: give a COCO result'),
         ('others.json', 'is of another data set'),
         ('several.json', 'several data sets'),
         ('nowhere', 'does not exist'),
