@@ -56,11 +56,12 @@ def test_a_detector_is_checked(tmp_path, capsys):
         assert f'train_dataloader: 1 images of {root}/train2017/ exist' in output, 'the other has no box'
         assert f'val_dataloader: 2 images of {root}/val2017/ exist' in output
 
-    (root / 'train.json').write_text(json.dumps(content | dict(annotations=[boxes[0] | dict(bbox=[1, 2])])))
+    del boxes[0]['area']
+    (root / 'train.json').write_text(json.dumps(content))
     (root / 'val2017/2.png').unlink()
     assert main([config, '--cfg-options', *options]) == 1
     output = capsys.readouterr().out
-    assert f'problem: annotation 7 of {root}/train.json has bbox [1, 2]' in output
+    assert f'problem: annotation 7 of {root}/train.json has no area' in output
     assert f'problem: image 2 of {root}/val.json is missing' in output
     assert output.endswith('2 problems\n')
 

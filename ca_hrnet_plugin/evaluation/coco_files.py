@@ -215,13 +215,13 @@ def read_detections(
 
 
 def needed_by_oks(use_area: bool, iou_type: str) -> set[str]:
-    """What COCOeval needs of each annotation, with CocoMetric's arguments."""
+    """The fields that COCOeval needs of each annotation, by CocoMetric's arguments."""
     needed = dict(area=use_area, num_keypoints=iou_type == 'keypoints_crowd')
     return {'keypoints', 'bbox'} | {name for name, is_needed in needed.items() if is_needed}
 
 
 def left_out(content: dict) -> tuple[Counter, list[dict]]:
-    """Which annotations MMPose's top-down data sets leave out: how many for which reason, and those that stay."""
+    """Counts by reason the annotations that MMPose's top-down data sets leave out, and returns the others too."""
     images = {image['id']: image for image in content['images']}
     reasons, rest = Counter(), []
     for annotation in content['annotations']:
@@ -239,8 +239,8 @@ def left_out(content: dict) -> tuple[Counter, list[dict]]:
         reasons[reason] += 1
     # As MMPose clips boxes, and in its precision.
     boxes = np.array([annotation['bbox'] for annotation in rest], dtype=float).reshape(-1, 4)
-    edges = np.array([(images[one['image_id']]['width'], images[one['image_id']]['height']) for one in rest])
-    edges = edges.reshape(-1, 2) - 1
+    image_of = [images[annotation['image_id']] for annotation in rest]
+    edges = np.array([(image['width'], image['height']) for image in image_of]).reshape(-1, 2) - 1
     start, end = (
         np.clip(corner, 0, edges).astype(np.float32) for corner in (boxes[:, :2], boxes[:, :2] + boxes[:, 2:])
     )
@@ -251,7 +251,7 @@ def left_out(content: dict) -> tuple[Counter, list[dict]]:
 
 
 def unreached(content: dict) -> Counter:
-    """How many annotations COCOeval leaves out, being of images or categories that are not listed."""
+    """Counts by reason the annotations that COCOeval leaves out: their image or category is not listed."""
     images, categories = ({record['id'] for record in content[part]} for part in ('images', 'categories'))
     reasons = Counter()
     for annotation in content['annotations']:
@@ -263,7 +263,7 @@ def unreached(content: dict) -> Counter:
 
 
 def is_number(value) -> bool:
-    """Whether it is a number that a picture can have: no NaN, infinity or giant."""
+    """Whether a value is a number of plausible size: neither NaN nor infinite nor over :data:`LARGEST`."""
     return isinstance(value, Real) and -LARGEST <= value <= LARGEST
 
 

@@ -50,6 +50,8 @@ def test_the_cached_copy_of_a_checkpoint_is_read(config, torch_home):
     copy.parent.mkdir(parents=True)
     torch.save(dict(weight=torch.zeros(1)), copy)
     assert check(config).problems == []
+    torch.save([1], copy)
+    assert 'holds no weights by name' in check(config).problems[0]
     copy.write_bytes(b'half of it')
     assert 'cannot be used' in check(config).problems[0]
 
