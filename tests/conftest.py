@@ -24,7 +24,6 @@ from ca_hrnet_plugin import (
     config_path,
 )  # before any test module: beside mmcv-lite, only then mmpose.models is importable
 
-TOOLS = Path(__file__).parents[1] / 'tools'
 REAL_DATA = os.environ.get('CA_HRNET_TEST_DATA')
 os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads them, let alone trains on them
 run_numbers = itertools.count()

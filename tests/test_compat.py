@@ -15,7 +15,7 @@ def without_mmcv_ext(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmcv._ext', raising=False)
 
 
-def test_the_stand_in_for_mmcv_ops_is_removed_and_its_ops_name_the_full_mmcv(without_mmcv_ext):
+def test_the_stand_in_for_mmcv_ops_is_removed_and_names_the_full_mmcv(without_mmcv_ext):
     with pytest.raises(ImportError, match='of mmpose'), compat.mmcv_ops_stand_in():
         from mmcv.utils import ext_loader
 

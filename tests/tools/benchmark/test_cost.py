@@ -9,7 +9,7 @@ CROPS = torch.randn(1, 3, 256, 192)
 
 
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last], ids=str)
-def test_training_keeps_no_more_than_other_forms_and_with_the_option_a_fifth_over_hrnet_at_most(memory_format):
+def test_training_saves_no_more_activations_than_other_forms(memory_format):
     kept = {}
     crops = CROPS.to(memory_format=memory_format)
     for variant in VARIANTS:
