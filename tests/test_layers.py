@@ -8,7 +8,7 @@ import ca_hrnet_plugin
 
 PACKAGE = Path(ca_hrnet_plugin.__file__).parent
 LEVELS = [
-    {'compat', 'whole_file', 'config_files'},
+    {'compat', 'config_files', 'messages', 'whole_file'},
     {'models', 'engine'},
     {'checkpoints', 'evaluation'},
     {'deploy', 'preflight', 'reporting'},

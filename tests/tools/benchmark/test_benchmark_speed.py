@@ -18,12 +18,12 @@ NARROW = config_path('demo/ca_hrnet_w16_128x96')
 
 def test_the_command_prints_each_figure_and_writes_it(tool, tmp_path):
     arguments = ('--config', NARROW, '--parts', 'backbone', 'model', '--rounds', 2)
-    variants = ('--variants', 'CA-HRNet', 'frozen by profile')
+    variants = ('--variants', 'CA-HRNet', 'frozen')
     code, out, _ = tool('benchmark_speed', *arguments, *variants, '--device', 'cpu', '--out', tmp_path / 'figures.json')
     assert code == 0
     rows = json.loads((tmp_path / 'figures.json').read_text())['figures']
     seen = {(row['task'], row['part'], row['variant']) for row in rows}
-    rivals = {('training', 'CA-HRNet'), ('inference', 'CA-HRNet'), ('inference', 'frozen by profile')}
+    rivals = {('training', 'CA-HRNet'), ('inference', 'CA-HRNet'), ('inference', 'frozen')}
     expected = {(task, part, name) for task, name in rivals for part in ('backbone', 'model')}
     assert {row for row in seen if row[2] != 'HRNet'} == expected
     for row in rows:
@@ -61,7 +61,7 @@ def test_variants_differ_in_their_attention_alone(variant):
     config = config_path('ablation/ca_hrnet_w32_coco_256x192_stage4')
     backbone = build_pose_model(config, variant).backbone
     stages = {name.split('.')[0] for name, _ in backbone.named_modules() if '.ca.' in name}
-    assert stages == (set() if variant in ('HRNet', 'frozen by channel') else {'stage4'})
+    assert stages == (set() if variant in ('HRNet', 'frozen') else {'stage4'})
     assert (type(backbone) is HRNet) == (variant == 'HRNet')
 
 
