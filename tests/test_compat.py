@@ -2,6 +2,7 @@ import sys
 
 import pytest
 import torch
+from mmcv.utils import collect_env
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_local
 from versions import has_torch
@@ -31,6 +32,10 @@ def test_a_full_mmcv_is_left_alone(monkeypatch):
     before = sys.modules.get('mmcv._ext')
     with compat.mmcv_ops_stand_in():
         assert sys.modules.get('mmcv._ext') is before
+
+
+def test_mmcv_reports_its_environment():
+    assert collect_env()['MMCV Compiler'], "'n/a' beside mmcv-lite"
 
 
 def test_mmengines_own_loaders_stay_with_older_versions_of_torch():
