@@ -24,8 +24,8 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
-    # What .mim holds is links to configs/, tools/ and model-index.yml: a wheel carries the files, for mim search and
-    # mim run; an editable install follows.
+    # .mim holds links to configs/, tools/ and model-index.yml. A wheel contains the files, for mim search and mim run;
+    # an editable install follows the links.
     package_data={
         'ca_hrnet_plugin': [
             '.mim/configs/**/*.py',
@@ -35,7 +35,7 @@ setup(
         ]
     },
     python_requires='>=3.10,<3.14',
-    # The package declares no dependencies, so installing it does not change the MMPose that is there.
+    # The package declares no dependencies, so installing it does not change the installed MMPose.
     extras_require={
         'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
