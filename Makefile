@@ -1,11 +1,11 @@
-# make demo, make test: set up what is missing, then run. Only Python and a C compiler need to be installed before.
+# make demo and make test create the environment if needed, then run. They need only Python and a C compiler.
 # PYTHON: 3.10 to 3.13. VENV: where the environment goes. TORCH: another build of PyTorch, as pip arguments, such as
 #   make test TORCH="torch==2.14.1 torchvision==0.29.1 --index-url URL"
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?=
 
-# In quotes, so that the path may have spaces; there the shell does not expand ~.
+# Quoted, so that the path may have spaces; in quotes, the shell does not expand ~.
 ENVIRONMENT := "$(VENV:~/%=$(HOME)/%)"
 BIN := $(ENVIRONMENT)/bin
 

@@ -43,7 +43,7 @@ setup(
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10,<3.14',
-    # The package declares no dependencies, so installing it does not change the MMPose that is there.
+    # The package declares no dependencies, so installing it does not change the installed MMPose.
     extras_require={
         'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],

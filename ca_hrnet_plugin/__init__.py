@@ -1,11 +1,11 @@
-"""Coordinate attention in HRNet, for MMPose. Importing this package registers it, and says nothing."""
+"""Coordinate attention in HRNet, for MMPose. Importing this package registers its classes and prints nothing."""
 
 import sys
 
 from .config_files import config_path
 
-# Our own command, python -m ca_hrnet_plugin NAME, is to answer at once, and imports neither torch nor MMPose: by its
-# exact first arguments, so that nobody else's process is affected.
+# python -m ca_hrnet_plugin NAME should answer at once, so it imports neither torch nor MMPose. It is recognised by its
+# exact first arguments, so that no other process is affected.
 if sys.orig_argv[1:3] != ['-m', __name__] or sys.orig_argv[3:4] == ['check']:
     from .compat import mmcv_ops_stand_in
 

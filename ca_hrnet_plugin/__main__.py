@@ -1,6 +1,6 @@
 """Prints the path of a config, as in ``mim train mmpose $(python -m ca_hrnet_plugin ca_hrnet_w32_coco_256x192)``.
 
-``python -m ca_hrnet_plugin check CONFIG`` looks at a config's data and checkpoints before a run (``check --help``).
+``python -m ca_hrnet_plugin check CONFIG`` checks a config's data and checkpoints before a run (``check --help``).
 """
 
 import argparse
@@ -15,7 +15,7 @@ def main() -> None:
     if sys.argv[1:2] == ['check']:
         from .preflight import main as check
 
-        gc.disable()  # the records hold no cycles, and looking for some takes seconds
+        gc.disable()  # the records hold no cycles, and searching for them takes seconds
         sys.exit(check(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog='python -m ca_hrnet_plugin', description=__doc__)
     parser.add_argument('config', nargs='?', help='name of a config; without it, all names are listed')

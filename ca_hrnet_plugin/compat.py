@@ -1,6 +1,6 @@
 """The only place that knows about versions of torch, mmcv and mmengine.
 
-Each function here mends one thing, and does nothing where it is not needed.
+Each function here handles one difference between versions, and changes nothing where it is not needed.
 """
 
 import contextlib
@@ -13,16 +13,16 @@ from collections.abc import Iterator
 import torch
 from mmengine.utils import digit_version
 
-# Before, torch.serialization.add_safe_globals took no (stand-in, name), and before 2.5 there was none.
+# Older versions of torch.serialization.add_safe_globals do not accept (stand-in, name) pairs.
 can_allow_globals_by_name = digit_version(torch.__version__) >= digit_version('2.6')
 
 
 def onnx_export_options(input_name: str, any_batch: bool) -> dict:
-    """Arguments of ``torch.onnx.export`` for its exporter by ``torch.export`` or, before there was one, by tracing."""
+    """Arguments of ``torch.onnx.export`` for the exporter based on ``torch.export`` or, in older torch, on tracing."""
     if 'external_data' not in inspect.signature(torch.onnx.export).parameters:
         return dict(dynamic_axes={input_name: {0: 'batch'}} if any_batch else None)
     dynamic_shapes = {input_name: {0: torch.export.Dim('batch')}} if any_batch else None
-    # The oldest opset that it writes: runtimes lag behind.
+    # The oldest opset that this exporter writes, because runtimes lag behind.
     return dict(dynamo=True, opset_version=18, external_data=False, dynamic_shapes=dynamic_shapes)
 
 
@@ -30,15 +30,15 @@ def onnx_export_options(input_name: str, any_batch: bool) -> dict:
 def mmcv_ops_stand_in() -> Iterator[None]:
     """Lets ``mmpose.models`` be imported beside mmcv-lite, which has no compiled ``mmcv._ext``.
 
-    MMPose imports heads that need mmcv's compiled ops, and no heatmap model does. The stand-in is there within the
-    context only, or mmcv would take itself for the full one afterwards. Ops made from it raise when called.
+    MMPose imports heads that need mmcv's compiled ops, although heatmap models do not. The stand-in exists only within
+    the context, because mmcv would later mistake it for the full version. Ops made from it raise when called.
     """
     if importlib.util.find_spec('mmcv._ext') is not None:
         yield
         return
 
     def missing_op(name: str):
-        if name.startswith('__'):  # what Python itself asks of a module
+        if name.startswith('__'):  # attributes that Python itself looks up on a module
             raise AttributeError(name)
         if name in ('get_compiler_version', 'get_compiling_cuda_version'):  # for mmcv.utils.collect_env
             return lambda: 'n/a'

@@ -1,4 +1,4 @@
-"""Where the configs are, in a clone and in an installed wheel alike."""
+"""Finds the plugin's configs, both in a clone and in an installed wheel."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ def config_names() -> list[str]:
 
 
 def config_path(name: str) -> str:
-    """The path of one of this plugin's configs, to give to ``Config.fromfile``, ``mim`` or an inferencer.
+    """The path of a config of this plugin, for ``Config.fromfile``, ``mim`` or an inferencer.
 
     Args:
-        name (str): Its name, with or without ``.py``.
+        name (str): The config's name, with or without ``.py``.
 
     Raises:
-        ValueError: There is no such config.
+        ValueError: The config is not found.
     """
     path = CONFIGS / f'{name.removesuffix(".py")}.py'
     if not path.is_file():
-        raise ValueError(f'no config {name!r}: there are {", ".join(config_names())}')
+        raise ValueError(f'no config {name!r}: give one of {", ".join(config_names())}')
     return str(path.resolve())

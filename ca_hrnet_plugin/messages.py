@@ -1,4 +1,4 @@
-"""Parts of the one-line messages of this plugin's errors."""
+"""Helpers for this plugin's one-line error messages."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ def in_one_line(error: BaseException) -> str:
 
 
 def and_more(rest: Sequence) -> str:
-    """The end of a line that names the first of several."""
+    """The end of a line that names only the first of several items."""
     return f' (and {len(rest)} more like it)' if rest else ''
 
 
 def counted(reasons: Mapping[str, int]) -> str:
-    """Such as ``'3 crowd regions, 1 without bbox or keypoints'``."""
+    """Lists numbers with their reasons, as in ``'3 crowd regions, 1 without bbox or keypoints'``."""
     return ', '.join(f'{number} {reason}' for reason, number in reasons.items())

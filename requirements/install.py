@@ -1,7 +1,7 @@
-"""Makes a virtual environment with exactly the packages of requirements/lock.txt and this one, editable.
+"""Makes a virtual environment with exactly the packages of requirements/lock.txt, and this package as editable.
 
-Run by the Makefile, with the Python that the environment gets: python requirements/install.py .venv
-An environment that is not complete is built anew, so an interrupted run does no harm.
+The Makefile runs it with the Python for the environment: python requirements/install.py .venv
+An incomplete environment is rebuilt, so an interrupted run does no harm.
 """
 
 # Runs before anything is installed: standard library only, and parsed by any Python, since it checks the version.
@@ -42,7 +42,7 @@ NETWORK_PROBLEMS = (
 
 
 def check_machine(folder):
-    """Exits with one line if the environment cannot be made on this machine."""
+    """Exits with a one-line message if the environment cannot be made on this machine."""
     version = '.'.join(str(part) for part in sys.version_info[:3])
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         age = 'old' if sys.version_info < (3, 10) else 'new'
@@ -50,7 +50,7 @@ def check_machine(folder):
             'Python %s (%s) is too %s: use 3.10 to 3.13, as in: make test PYTHON=python3.11'
             % (version, sys.executable, age)
         )
-    # setuptools splits it in the same way: a path with a space is quoted.
+    # Split as in setuptools: a path with a space is quoted.
     compiler = shlex.split(os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc')[0]
     if not shutil.which(compiler):
         sys.exit('C compiler %s not found: xtcocotools needs it; install one, as in: apt-get install gcc' % compiler)
@@ -81,7 +81,7 @@ def write_part_of_lock(path, wanted):
 
 
 def pip(python, log, step, arguments, **environment):
-    """Runs pip install, logs its output, and exits with its last lines if it fails."""
+    """Runs pip install, logs its output, and exits with the last lines of the log if it fails."""
     print('  %s ...' % step, flush=True)
     with open(log, 'a') as file:
         file.write('== %s\n' % step)
@@ -99,7 +99,7 @@ def pip(python, log, step, arguments, **environment):
         offline = any(sign in text for sign in NETWORK_PROBLEMS)
         advice = 'no package index was reached: check the network or the proxy' if offline else 'see the log'
         sys.exit(
-            '%s\nsetting up failed at "%s" (log: %s): %s, then give the same command again' % (tail, step, log, advice)
+            '%s\nsetting up failed at "%s" (log: %s): %s, then run the same command again' % (tail, step, log, advice)
         )
 
 
@@ -156,7 +156,7 @@ def main():
         help='pip arguments for another build of torch and torchvision than the lock has',
     )
     args = parser.parse_args()
-    # The environment is built anew if one of these changes, or if the clone is moved.
+    # The environment is rebuilt if any of these changes, or if the clone is moved.
     recipe = '%s %s %d.%d ' % ((args.torch, HERE) + sys.version_info[:2])
     for path in (LOCK, os.path.abspath(__file__)):
         with open(path) as file:

@@ -1,6 +1,6 @@
-"""Runs the tests in each environment that the plugin is for, and prints a table of what came of them.
+"""Runs the tests in each supported environment, and prints a table of the results.
 
-Run by make matrix, or for some alone: python3 requirements/matrix.py openmmlab newest
+make matrix runs all environments. To run only some: python3 requirements/matrix.py openmmlab newest
 """
 
 import argparse
@@ -15,14 +15,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / '.matrix'
-# The last stack that OpenMMLab supports, in the order that it needs: chumpy and mmcv build against what is there.
+# The last stack that OpenMMLab supports, in order of installation: chumpy and mmcv build against installed packages.
 OPENMMLAB = (
     'numpy==1.26.4 torch==2.1.2 torchvision==0.16.2 setuptools<81 wheel ninja psutil',
     '--no-build-isolation mmcv==2.1.0 mmdet==3.3.0 mmengine==0.10.7 mmpose==1.3.2 openmim==0.3.9 numpy<2 torch==2.1.2',
-    # OpenDataLab pins a setuptools that is too old to build this package with, and the tests do.
+    # OpenDataLab pins a setuptools that is too old to build this package, as the tests do.
     'hypothesis onnx onnxruntime openvino pytest pytest-xdist setuptools>=64,<81 timm numpy<2 torch==2.1.2',
 )
-# The fork that is maintained. Built in isolation, as pip does by default, onedl-mmcv sees no torch and has no ops.
+# The maintained fork. In pip's default build isolation, onedl-mmcv does not see torch and is built without ops.
 ONEDL = (
     'torch==2.14.1 torchvision==0.29.1 numpy<2.4 setuptools wheel cython',
     'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1 onedl-mim==0.5.1',
@@ -44,7 +44,7 @@ def locked(python: str, venv: Path, torch: str = '') -> None:
 
 
 def newest(python: str, venv: Path) -> None:
-    """Makes that of make test with the newest PyTorch that there is."""
+    """Makes the environment of make test with the newest PyTorch."""
     locked(python, venv, '--upgrade torch torchvision')
 
 
@@ -54,7 +54,7 @@ def deployment(packages: tuple[str, ...], python: str, venv: Path) -> None:
     pip = [venv / 'bin/pip', '--disable-pip-version-check', 'install', '-q']
     for requirements in packages:
         subprocess.run([*pip, *requirements.split()], check=True)
-    leftover = REPOSITORY / 'build'  # what an earlier wheel was made from would go into this one
+    leftover = REPOSITORY / 'build'  # files left over from an earlier wheel would go into this wheel
     shutil.rmtree(leftover, ignore_errors=True)
     subprocess.run([*pip, '--force-reinstall', '--no-deps', REPOSITORY], check=True)
     shutil.rmtree(leftover, ignore_errors=True)
@@ -76,7 +76,7 @@ def row_of(name: str) -> tuple[bool, list[str]]:
     """Makes an environment and runs the tests in it.
 
     Returns:
-        tuple[bool, list[str]]: Whether all is well, and the cells of the table.
+        tuple[bool, list[str]]: Whether all tests passed, and the cells of the table.
     """
     make, python = ENVIRONMENTS[name]
     venv = FOLDER / name
@@ -90,7 +90,7 @@ def row_of(name: str) -> tuple[bool, list[str]]:
     versions = subprocess.run([venv / 'bin/python', '-c', VERSIONS], capture_output=True, text=True, check=True).stdout
     start = time.monotonic()
     log = venv / 'tests.log'
-    # Not python -m pytest, under which the folder that it runs in hides the installed plugin.
+    # Not python -m pytest, with which the current folder would hide the installed plugin.
     command = [venv / 'bin/pytest', '-rs', '--numprocesses', 'auto', '--maxprocesses', '4', '--dist', 'worksteal']
     with log.open('w') as file:
         code = subprocess.run(command, cwd=REPOSITORY, stdout=file, stderr=file).returncode
@@ -99,7 +99,7 @@ def row_of(name: str) -> tuple[bool, list[str]]:
     counts = {word: number for number, word in re.findall(r'(\d+) (passed|failed|skipped|error)', last_line)}
     counts = ' / '.join(counts.get(word, '0') for word in ('passed', 'failed', 'skipped', 'error'))
     if code not in (0, 1):
-        counts = f'broke off with {code}'
+        counts = f'stopped with exit code {code}'
     return code == 0, [name, *versions.strip().split('|'), counts, set_up, minutes_since(start)]
 
 
@@ -115,7 +115,7 @@ def main() -> None:
     head = ['', 'Python', 'torch', 'NumPy', 'mmcv', 'passed / failed / skipped / errors', 'min. to set up', 'to test']
     for cells in (head, ['---'] * len(head), *(cells for _, cells in rows)):
         print(f'| {" | ".join(cells)} |')
-    sys.exit(not all(well for well, _ in rows))
+    sys.exit(not all(passed for passed, _ in rows))
 
 
 if __name__ == '__main__':

@@ -22,7 +22,7 @@ def test_a_folder_or_pipe_is_left_alone(tmp_path):
     (tmp_path / 'folder').mkdir()
     os.mkfifo(tmp_path / 'pipe')  # like /dev/null, which must not become a file
     for name in ('folder', 'pipe'):
-        with pytest.raises(FileExistsError, match=f'{name} is no file'):
+        with pytest.raises(FileExistsError, match=f'{name} is not a file'):
             write(tmp_path / name, 'text')
     assert {path.name for path in tmp_path.iterdir()} == {'folder', 'pipe'}
     assert not (tmp_path / 'pipe').is_file()

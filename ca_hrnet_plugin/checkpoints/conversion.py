@@ -1,4 +1,4 @@
-"""Turns checkpoints on disk from stock HRNet to CA-HRNet and back, and from the official CoordAtt's names to ours."""
+"""Converts checkpoints between stock HRNet and CA-HRNet, and from the official CoordAtt's names to this plugin's."""
 
 import pickle
 import re
@@ -14,28 +14,28 @@ from ..models.gates import attention_blocks
 from ..models.warm_start import remove_identity
 from ..whole_file import whole_file
 
-# The official module's own names; its hard-swish has no parameters.
+# Names in the official module; its hard-swish has no parameters.
 OFFICIAL_LAYERS = ('conv1', 'bn1', 'conv_h', 'conv_w')
 
 
 class ConversionError(ValueError):
-    """A checkpoint that cannot be mapped, and why."""
+    """A checkpoint cannot be converted; the message gives the reason."""
 
 
 def convert_checkpoint(direction: str, config: str, source: str, target: str) -> int:
-    """Converts a checkpoint of a pose estimator or of a backbone alone, and writes it.
+    """Converts a checkpoint of a pose estimator or of a backbone, and writes the result.
 
     Args:
         direction (str): A key of :data:`DIRECTIONS`.
-        config (str): Path of the CA-HRNet config that the one or the other checkpoint belongs to.
+        config (str): Path of the config of the CA-HRNet, be it the source or the target.
         source (str): Path or URL of the checkpoint to read.
-        target (str): Path to write. Nothing is written where the conversion fails.
+        target (str): Path to write. Nothing is written if the conversion fails.
 
     Returns:
-        int: How many attention modules were added, taken out or renamed.
+        int: The number of attention modules that were added, removed or renamed.
 
     Raises:
-        ConversionError: The source holds what cannot be mapped, or the config has no CAHRNet.
+        ConversionError: The checkpoint cannot be converted, or the config's backbone is not CAHRNet.
     """
     network = _network_of(config)
     try:
@@ -48,7 +48,7 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     state_dict = dict(state_dict)
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
     DIRECTIONS[direction](network, state_dict, prefix)
-    # The rest, such as optimizer state and logs, is another network's.
+    # The rest, such as optimizer state and logs, belongs to the other network.
     converted = {'state_dict': state_dict}
     if 'meta' in checkpoint:
         converted['meta'] = checkpoint['meta']
@@ -67,7 +67,7 @@ def _network_of(config: str) -> CAHRNet:
 
 
 def _stock_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> None:
-    """Adds attention that makes no difference, as loading the stock checkpoint would."""
+    """Adds attention that leaves the outputs unchanged, as loading the stock checkpoint would."""
     if any('.ca.' in key for key in state_dict):
         raise ConversionError('this checkpoint has attention already: load it unchanged')
     ours = _load_strictly(network, state_dict, prefix)
@@ -75,9 +75,9 @@ def _stock_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -
 
 
 def _ca_to_stock(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> None:
-    """Takes out attention that makes no difference."""
+    """Removes attention that leaves the outputs unchanged."""
     if not any('.ca.' in key for key in state_dict):
-        raise ConversionError('this checkpoint has no attention to take out')
+        raise ConversionError('this checkpoint has no attention to remove')
     _load_strictly(network, state_dict, prefix)
     try:
         remove_identity(network, state_dict, prefix)
@@ -86,11 +86,11 @@ def _ca_to_stock(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -
 
 
 def _official_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str) -> None:
-    """Renames official CoordAtt modules, under whatever name a block holds its own, into C-BasicBlock's."""
+    """Renames official CoordAtt modules, whatever their name in a block, to those of C-BasicBlock."""
     layers = '|'.join(OFFICIAL_LAYERS)
     for name, block in attention_blocks(network).items():
         if len(block.ca) != 1:
-            raise ConversionError(f'{name} attends at two places, and official weights do not say which is which')
+            raise ConversionError(f'{name} has attention at two places, and official weights do not distinguish them')
         (place,) = block.ca
         pattern = re.compile(rf'{re.escape(prefix + name)}\.(?!ca\.)\w+\.((?:{layers})\.\w+)')
         matches = [match for key in state_dict if (match := pattern.fullmatch(key))]
@@ -105,7 +105,7 @@ DIRECTIONS = {'stock-to-ca': _stock_to_ca, 'ca-to-stock': _ca_to_stock, 'officia
 
 
 def _load_strictly(network: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Loads the backbone's part, in which nothing may be missing or left over, and returns the network's state dict."""
+    """Loads the backbone's weights strictly, and returns the network's state dict."""
     backbone = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
     try:
         network.load_state_dict(backbone)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint fits the network of a config."""
+"""Checks whether a checkpoint fits the network of a config."""
 
 import copy
 from pathlib import Path
@@ -13,29 +13,29 @@ from ..messages import in_one_line
 
 
 def load_model(config: str | Path, checkpoint: str | Path) -> nn.Module:
-    """Loads any model of MMPose on the CPU, by ``mmpose.apis.init_model``.
+    """Loads any model of MMPose on the CPU with ``mmpose.apis.init_model``.
 
     Raises:
-        ValueError: The checkpoint does not fit the network. MMPose would leave what does not fit at random.
+        ValueError: The checkpoint does not fit the network. MMPose would leave missing weights at random values.
     """
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     problem, _ = misfit(cfg, str(checkpoint))
     if problem:
-        raise ValueError(f'checkpoint {checkpoint} {problem}: give the file that was trained with {config}')
+        raise ValueError(f'checkpoint {checkpoint} {problem}: give a checkpoint that was trained with {config}')
     return init_model(cfg, str(checkpoint), device='cpu')
 
 
 def misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
-    """Finds what keeps a checkpoint from filling a network.
+    """Checks whether a checkpoint fills a network.
 
     Args:
-        cfg (Config): A whole config, whose default scope is the current one.
+        cfg (Config): A complete config, whose default scope is active.
         file (str): The checkpoint.
 
     Returns:
         tuple[str | None, bool]: The problem, as the end of a sentence that begins with the checkpoint, or None if the
-        whole network is filled; and whether there is a problem although part of the network is filled.
+        whole network is filled; and, with a problem, whether the checkpoint still fills part of the network.
     """
     try:
         model = MODELS.build(copy.deepcopy(cfg.model))
@@ -48,9 +48,9 @@ def misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
     except Exception as error:  # a pickle can fail in any way
         if not reported:
             return f'cannot be used ({in_one_line(error)})', False
-        # torch lists keys of another shape in its message alone.
+        # torch lists keys of another shape only in its message.
         reshaped = [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
-        # Norms count their batches from 0 where a checkpoint has no count.
+        # Without a count in the checkpoint, norms count their batches from 0.
         missing = [key for key in reported[0].missing_keys if not key.endswith('num_batches_tracked')]
         expected = [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
         kinds = {'missing': missing, 'unexpected': reported[0].unexpected_keys, 'of another shape': reshaped}

@@ -1,8 +1,8 @@
-"""MMEngine's checkpoint loaders, which read weights and logs and run nothing that a file names.
+"""Checkpoint loaders for MMEngine that read weights and logs, and run no code that a file names.
 
 Importing the plugin registers them for files, ``http``, ``https``, ``torchvision``, ``open-mmlab`` and ``mmcls``, for
-every model of the process; :func:`restore_mmengine_loaders` restores MMEngine's own. They read what torch allows beside
-tensors, and what plain_values.py rebuilds. The latter is in torch's global allow-list only during a load.
+every model of the process; :func:`restore_mmengine_loaders` restores MMEngine's own. Beside tensors they read the types
+that torch allows and those that plain_values.py rebuilds. The latter are in torch's allow-list only during a load.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ _loading = threading.RLock()
 
 
 def register_loaders() -> None:
-    """Replaces MMEngine's own loaders. A loader that another package registered stays.
+    """Replaces MMEngine's own loaders. Loaders that other packages registered stay.
 
-    Does nothing before torch 2.6, whose allow-list cannot name a stand-in.
+    Does nothing with torch before 2.6, whose allow-list cannot name a stand-in.
     """
     if not can_allow_globals_by_name:
         return
@@ -54,15 +54,15 @@ def _registered() -> list[tuple[str, Callable]]:
 
 
 def _is_of(module: dict, loader: Callable) -> bool:
-    # Unlike the module's name, functools.wraps does not copy this, and unlike the function a reload does not change it.
+    # Unlike the module's name, functools.wraps does not copy these globals; unlike the function, a reload keeps them.
     return getattr(loader, '__globals__', None) is module
 
 
 def load_from_local(filename: str, map_location=None):
-    """Loads a file.
+    """Loads a checkpoint file.
 
     Args:
-        filename (str): Its path.
+        filename (str): The path.
         map_location: Same as in :func:`torch.load`.
 
     Returns:
@@ -85,7 +85,7 @@ def load_from_http(filename: str, map_location=None):
     if rank > 0:
         barrier()
     try:
-        # As load_state_dict_from_url would, but before the allow-list is touched.
+        # As in load_state_dict_from_url, but before the allow-list is changed.
         cached = Path(torch.hub.get_dir(), 'checkpoints', Path(urllib.parse.urlparse(filename).path).name)
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def load_from_http(filename: str, map_location=None):
         name = f'{filename} (cached in {cached}: delete that to download it again)'
         return _read(name, filename, map_location, torch.hub.load_state_dict_from_url)
     finally:
-        if rank == 0:  # after an error too: the other ranks wait
+        if rank == 0:  # after an error too, because the other ranks wait
             barrier()
 
 
@@ -120,7 +120,7 @@ def load_from_mmcls(filename: str, map_location=None):
     return mmengine_loaders._process_mmcls_checkpoint(checkpoint)
 
 
-# By the names of MMEngine's own. It prints what follows load_from_.
+# By the names of MMEngine's loaders; it logs the part after load_from_.
 LOADERS = {
     loader.__name__: loader
     for loader in (
@@ -138,33 +138,33 @@ def _model_name(url: str) -> str:
 
 
 def _read(name: str, source, map_location, load: Callable = torch.load):
-    """Loads a source and drops ``meta['config']``. Errors call the source ``name``."""
+    """Loads a source and drops ``meta['config']``. Errors refer to the source as ``name``."""
     try:
         with _stand_ins_allowed():
             checkpoint = load(source, map_location=map_location, weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged or hostile pickle can raise anything
-        # A device that is missing or out of memory: torch's own message is the best.
+        # If a device is missing or out of memory, torch's own message is best.
         if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):
             raise
         raise pickle.UnpicklingError(f'checkpoint {name} {_problem(error)}') from error
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
-        checkpoint['meta'].pop('config', None)  # MMCV wrote one, and Runner.resume would run it
+        checkpoint['meta'].pop('config', None)  # written by MMCV, and Runner.resume would run it
     return checkpoint
 
 
 @contextlib.contextmanager
 def _stand_ins_allowed() -> Iterator[None]:
-    """Adds the stand-ins to torch's allow-list, in place of what other packages allow under the same names.
+    """Adds the stand-ins to torch's allow-list, in place of entries of other packages under the same names.
 
-    torch keeps a set: with two entries under one name, either could be taken.
+    The list is a set: of two entries under the same name, torch could use either.
     """
     allow_list = torch.serialization
     with _loading:
         replaced = [allowed for allowed in allow_list.get_safe_globals() if _name_of(allowed) in STAND_INS]
         try:
-            # Leaving the context that adds entries is the public way to remove some.
+            # Leaving the context that adds entries is the public way to remove them.
             allow_list.safe_globals(replaced).__exit__(None, None, None)
             with allow_list.safe_globals([(stand_in, name) for name, stand_in in STAND_INS.items()]):
                 yield
@@ -180,7 +180,7 @@ def _problem(error: Exception) -> str:
     message = str(error)
     if name := re.search(r'GLOBAL (\S+)', message):
         return f'names {name[1]}, which might run when loaded: give a file that holds weights and logs only'
-    # torch's message advises weights_only=False, which runs the file: keep only the reason.
+    # torch's message recommends weights_only=False, which would run code in the file: keep only the reason.
     reason = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0]
     reason = textwrap.shorten(f'{type(error).__name__}: {reason}', LONGEST_REASON, placeholder=' ...').rstrip(':')
     return f'cannot be read ({reason}): give the whole file, as torch.save wrote it'

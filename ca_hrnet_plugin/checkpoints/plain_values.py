@@ -1,7 +1,7 @@
-"""What MMEngine pickles beside weights, rebuilt from plain values only.
+"""Rebuilds the objects that MMEngine pickles beside weights, from plain values only.
 
 NumPy's own unpickling trusts the file: with an array whose type was changed to pointers, or an object that claims to be
-an array at some address, the file's author chooses what memory is read. Unpicklers get these stand-ins instead.
+an array at some address, its author chooses which memory is read. Unpicklers get these stand-ins instead.
 """
 
 import pickle
@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 
-# Booleans and numbers: only for these is any bit pattern a value.
+# Booleans and numbers, the only types for which every bit pattern is a value.
 _PLAIN_TYPE = re.compile(r'[biufc]\d{1,2}')
 
 
@@ -25,7 +25,7 @@ class PlainType:
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple):
-        self.dtype = self.dtype.newbyteorder(state[1])  # NumPy knows the rest from the code
+        self.dtype = self.dtype.newbyteorder(state[1])  # NumPy derives the rest from the code
 
 
 class PlainArray(np.ndarray):
@@ -45,9 +45,9 @@ class PlainArray(np.ndarray):
 
 
 class PlainHistory(HistoryBuffer):
-    """Stands in for MMEngine's ``HistoryBuffer``, and becomes one when its arrays are set.
+    """Stands in for MMEngine's ``HistoryBuffer``, and becomes a ``HistoryBuffer`` when its arrays are set.
 
-    MMEngine's own also takes from a pickle the functions that all buffers use for their statistics.
+    MMEngine's own would also load the statistics functions of all buffers from the pickle.
     """
 
     def __init__(self):
@@ -92,7 +92,7 @@ def _function_of(owner: type, name: str) -> Callable:
 
 
 HistoryBuffer()  # fills its table of statistics
-# By the name in the pickle. NumPy 2 moved its core, and a pickle has the module name of the NumPy that wrote it.
+# By the name in the pickle. NumPy 2 moved its core, and pickles have the module name of the NumPy that wrote them.
 NUMPY = {
     'numpy.dtype': PlainType,
     'numpy.ndarray': PlainArray,

@@ -1,4 +1,4 @@
-"""From a trained network to one that only infers, in PyTorch or as an ONNX graph."""
+"""Turns a trained network into a faster network for inference, in PyTorch or as an ONNX graph."""
 
 from .agreement import check_onnx, read_crops
 from .freeze import Frozen, freeze_gates

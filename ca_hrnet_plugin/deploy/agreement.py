@@ -1,4 +1,4 @@
-"""Whether an exported graph agrees with the PyTorch model."""
+"""Checks whether an exported graph agrees with the PyTorch model."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from .simcc import decode_simcc
 
 
 class Difference(NamedTuple):
-    """How far the outputs of a graph are from those of the model.
+    """The difference between the outputs of a graph and those of the model.
 
     Attributes:
-        heatmaps (float): The largest difference of heatmaps, relative to their largest value; if the graph decodes,
-            that of scores.
+        heatmaps (float): The largest difference of heatmaps, relative to their largest value; of scores, if the graph
+            decodes.
         keypoints (np.ndarray): The difference of each keypoint, in pixels of the crop, (N, K).
     """
 
@@ -26,12 +26,12 @@ class Difference(NamedTuple):
 
     @property
     def typical_keypoint(self) -> float:
-        """The 95th percentile: where a heatmap has two equal peaks, a keypoint may move from one to the other."""
+        """The 95th percentile of keypoints, because a keypoint may jump between two equal peaks of its heatmap."""
         return float(np.quantile(self.keypoints, 0.95))
 
     @property
     def is_small(self) -> bool:
-        """Whether rounding explains it: 0.001 of the heatmaps, and 0.01 pixels for 95 of 100 keypoints."""
+        """Whether rounding explains the difference: 0.001 of heatmaps, and 0.01 pixels for 95 of 100 keypoints."""
         return self.heatmaps <= 1e-3 and self.typical_keypoint <= 0.01
 
 
@@ -40,13 +40,13 @@ def read_crops(model: nn.Module, num_crops: int) -> tuple[Tensor, Tensor]:
 
     Args:
         model (nn.Module): From MMPose's ``init_model``, with its config as ``cfg``.
-        num_crops (int): How many crops. If there are fewer people, they are repeated.
+        num_crops (int): The number of crops. With fewer people, they are repeated.
 
     Returns:
         tuple[Tensor, Tensor]: Their crops in BGR pixels, and normalised as the network sees them, (N, 3, H, W).
 
     Raises:
-        FileNotFoundError, AssertionError: The data is missing, in MMPose's words.
+        FileNotFoundError, AssertionError: The data is missing; raised by MMPose.
         ValueError: The data has no people, or ``num_crops`` is not positive.
     """
     if num_crops < 1:
@@ -78,7 +78,7 @@ def check_onnx(
     if isinstance(outputs, tuple):
         graph_keypoints, values = decode_simcc(outputs)
         expected = np.concatenate([pose.keypoint_scores for pose in poses])
-        missing = (expected <= 0) & (values <= 0)  # where a joint has no peak, each decoder returns another place
+        missing = (expected <= 0) & (values <= 0)  # without a peak, the two decoders return different places
         graph_keypoints[missing] = keypoints[missing]
         expected = expected.clip(min=0)
     else:

@@ -1,4 +1,4 @@
-"""Gates frozen to their means: attention that no longer looks at the person, and costs nothing."""
+"""Freezes gates to their means, so that attention no longer depends on the person and costs nothing."""
 
 import contextlib
 import copy
@@ -27,20 +27,20 @@ class Frozen(NamedTuple):
 def freeze_gates(
     model: nn.Module, data: Sequence[dict], evaluate: Callable[[nn.Module], float] | None = None
 ) -> Frozen:
-    """Makes a stock HRNet of a trained CA-HRNet, whose gates become constants.
+    """Turns a trained CA-HRNet into a stock HRNet by making its gates constant.
 
-    Each channel keeps its mean gate over people and positions, which is folded into the norm before. So the copy has no
-    attention: its state dict is one of stock HRNet, and it costs what stock HRNet costs.
+    The mean gate of each channel over people and positions is folded into the norm before the attention. The copy has
+    no attention: its state dict and its cost are those of stock HRNet.
 
     Args:
         model (nn.Module): A model of MMPose with CoordAttention, such as from ``init_model``. It is not changed.
         data (Sequence[dict]): People to average over: a data set of MMPose with the test pipeline. Give training data,
-            as :func:`~ca_hrnet_plugin.evaluation.training_people` does, so that the test stays one.
-        evaluate (Callable, optional): Returns the AP of a network, from 0 to 1; by default that of its config's test.
+            as from :func:`~ca_hrnet_plugin.evaluation.training_people`, so that the test data stays unseen.
+        evaluate (Callable, optional): Returns the AP of a network, from 0 to 1; by default on its config's test data.
 
     Raises:
-        ValueError: The network has no CoordAttention, the data has no people, the config's test gives no AP, or a
-            norm has no weight and bias to fold a gate into.
+        ValueError: The network has no CoordAttention, the data has no people, the config's evaluator gives no AP, or
+            a norm has no weight and bias to fold a gate into.
     """
     if not len(data):
         raise ValueError('the data to average gates over has no people: give training data')
@@ -55,7 +55,7 @@ def freeze_gates(
 
 @torch.no_grad()
 def with_constant_gates(model: nn.Module, statistics: dict[str, GateStatistics]) -> nn.Module:
-    """A copy of a model whose backbone has the mean gate of each channel folded into the norm before the attention."""
+    """A copy of a model in which each attention is replaced by its mean gates, folded into the norm before it."""
     model = copy.deepcopy(model)
     for name, block in attention_blocks(model.backbone).items():
         for place in list(block.ca):
@@ -73,7 +73,7 @@ def with_constant_gates(model: nn.Module, statistics: dict[str, GateStatistics])
 
 
 def average_precision(model: nn.Module) -> float:
-    """AP of a network on its config's test data, by its config's evaluator, from 0 to 1."""
+    """The AP of a network by its config's test data and evaluator, from 0 to 1."""
     dataset = DATASETS.build(model.cfg.test_dataloader.dataset)
     evaluator = Evaluator(model.cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
@@ -84,4 +84,4 @@ def average_precision(model: nn.Module) -> float:
     for name, value in figures.items():
         if name.endswith('/AP'):
             return value
-    raise ValueError(f'the test of this config gives {", ".join(figures)} and no AP: give a test_evaluator that does')
+    raise ValueError(f'test_evaluator gives {", ".join(figures)} but no AP: give an evaluator that reports AP')

@@ -1,4 +1,4 @@
-"""Poses of people from many images, in batches of a size that suits the hardware."""
+"""Predicts the poses of people from many images in batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,12 +15,12 @@ from torch import nn
 def predict_people(
     model: nn.Module, people: Iterable[tuple[np.ndarray | str | Path, Sequence[float]]], batch_size: int = 32
 ) -> Iterator[PoseDataSample]:
-    """Does for people of many images what MMPose's ``inference_topdown`` does for those of one image.
+    """Predicts poses as MMPose's ``inference_topdown`` does, but for people of many images.
 
     Args:
         model (nn.Module): A top-down model from MMPose's ``init_model``.
         people (Iterable): For each person the image, a file or an array (height, width, 3) as OpenCV reads it, and the
-            box [left, top, right, bottom] in its pixels. People are taken one batch at a time.
+            box [left, top, right, bottom] in pixels of the image. People are read one batch at a time.
         batch_size (int): How many people the network sees at once.
 
     Yields:

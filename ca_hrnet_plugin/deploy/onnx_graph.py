@@ -22,11 +22,11 @@ HEATMAP_CODECS = (MSRAHeatmap, UDPHeatmap, MegviiHeatmap)
 
 
 class _AttentionGraph(nn.Module):
-    """Coordinate attention in the operators that a runtime runs fastest: window pooling, always in four dimensions.
+    """Coordinate attention in the operators that runtimes run fastest: window pooling, always in four dimensions.
 
-    ONNX Runtime has a blocked layout for convolutions, and other operators in that layout. A product with a broadcast
-    gate is not among them; a product of two maps is. So the gates are enlarged to maps, and no map leaves the layout.
-    In other runtimes that would cost two more passes.
+    ONNX Runtime runs convolutions and some other operators in a blocked layout. A product of two maps is such an
+    operator, but a product with a broadcast gate is not. So the gates are enlarged to maps, and no map leaves the
+    layout. In other runtimes this would cost two more passes.
     """
 
     def __init__(self, attention: CoordAttention, enlarge_gates: bool):
@@ -40,7 +40,7 @@ class _AttentionGraph(nn.Module):
             values = conv(profile).sigmoid()
             return F.interpolate(values, scale_factor=tuple(map(float, window))) if self.enlarge_gates else values
 
-        attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter must have numbers
+        attention, (height, width) = self.attention, map(int, x.shape[2:])  # a tracing exporter needs integers
         return x * gate(attention.conv_h, (1, width)) * gate(attention.conv_w, (height, 1))
 
 
@@ -63,7 +63,7 @@ class Normalise(nn.Module):
 
     def __init__(self, preprocessor: nn.Module):
         super().__init__()
-        self.to_rgb = getattr(preprocessor, '_channel_conversion', False)  # MMEngine has no public name for it
+        self.to_rgb = getattr(preprocessor, '_channel_conversion', False)  # has no public name in MMEngine
         self.register_buffer('order', torch.tensor([2, 1, 0] if self.to_rgb else [0, 1, 2]))
         self.register_buffer('mean', getattr(preprocessor, 'mean', torch.zeros(3, 1, 1)))
         self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)))
@@ -81,9 +81,9 @@ def export_onnx(
     takes_pixels: bool = False,
     simcc: bool = False,
 ) -> None:
-    """Writes backbone and head of a top-down heatmap model as one ONNX graph, its norms folded.
+    """Writes the backbone and head of a top-down heatmap model as an ONNX graph, with norms folded.
 
-    The graph maps ``crops`` (N, 3, height, width), normalised as by the model's data preprocessor, to ``heatmaps``
+    The graph maps ``crops`` (N, 3, height, width), normalised by the model's data preprocessor, to ``heatmaps``
     (N, K, height / 4, width / 4), which ``model.head.decode`` turns into keypoints in pixels of the crop.
 
     Args:
@@ -91,11 +91,10 @@ def export_onnx(
         path (str | Path): The file to write. If the export fails, nothing is written.
         input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
         batch_size (int, optional): A fixed number of crops; any number by default.
-        runtime (str): Which of ``RUNTIMES`` the graph is optimised for. Any of them runs it.
-        takes_pixels (bool): Whether the graph normalises: ``crops`` are then pixels, BGR from 0 to 255 as OpenCV reads
-            them.
-        simcc (bool): Whether the graph decodes: instead of heatmaps it gives ``simcc_x`` (N, K, 2 width) and
-            ``simcc_y`` (N, K, 2 height), as RTMPose does.
+        runtime (str): Which of ``RUNTIMES`` the graph is optimised for. All of them can run it.
+        takes_pixels (bool): Whether the graph normalises. Its ``crops`` are then BGR pixels from 0 to 255.
+        simcc (bool): Whether the graph decodes. It then returns ``simcc_x`` (N, K, 2 width) and ``simcc_y``
+            (N, K, 2 height) instead of heatmaps, as RTMPose does.
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
@@ -112,7 +111,7 @@ def export_onnx(
             f'of {", ".join(kind.__name__ for kind in HEATMAP_CODECS)}'
         )
     width, height = input_size
-    model = copy.deepcopy(model).to('cpu', torch.float32)  # before norms are folded, or folding would round
+    model = copy.deepcopy(model).to('cpu', torch.float32)  # before folding norms, which would round otherwise
     network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
@@ -129,7 +128,7 @@ def export_onnx(
 
 
 def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], takes_pixels: bool) -> None:
-    """Writes into a graph's metadata what a program needs if it has neither MMPose nor the config."""
+    """Writes the metadata that a program needs if it has neither MMPose nor the config."""
     import onnx
 
     normalise = Normalise(model.data_preprocessor)
@@ -158,19 +157,19 @@ def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    return lambda crops: _alone(session.run(None, {INPUT: crops}))
+    return lambda crops: _single_or_all(session.run(None, {INPUT: crops}))
 
 
 def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs]:
     import openvino
 
-    # By default it computes in bfloat16 on processors that have it.
+    # By default, OpenVINO computes in bfloat16 on processors that support it.
     config = dict(INFERENCE_NUM_THREADS=num_threads, INFERENCE_PRECISION_HINT='f32')
     compiled = openvino.Core().compile_model(path, 'CPU', config)
-    return lambda crops: _alone(compiled(crops).to_tuple())
+    return lambda crops: _single_or_all(compiled(crops).to_tuple())
 
 
-def _alone(outputs: Sequence[np.ndarray]) -> Outputs:
+def _single_or_all(outputs: Sequence[np.ndarray]) -> Outputs:
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

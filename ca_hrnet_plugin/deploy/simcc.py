@@ -1,4 +1,4 @@
-"""Heatmaps decoded inside a graph, into what rtmlib's ``RTMPose`` and other runtimes of RTMPose read."""
+"""Decodes heatmaps inside a graph to SimCC vectors, which rtmlib's ``RTMPose`` and other RTMPose runtimes read."""
 
 import numpy as np
 import torch
@@ -57,6 +57,6 @@ class SimCC(nn.Module):
 
 
 def decode_simcc(vectors: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (N, K, 2) in pixels of the crop, and scores (N, K), as MMPose reads vectors."""
+    """Decodes vectors as MMPose does, to keypoints (N, K, 2) in pixels of the crop and scores (N, K)."""
     places, scores = get_simcc_maximum(*vectors)
     return places / SPLIT_RATIO, scores

@@ -1,4 +1,4 @@
-"""Training in bfloat16 on a CPU, where MMEngine's own mixed precision is refused."""
+"""Training in bfloat16 on a CPU, which MMEngine's own mixed precision does not support."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class Bfloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Runs the operators within it in bfloat16, as ``torch.autocast`` chooses them."""
+        """Runs the operators that ``torch.autocast`` chooses in bfloat16."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield

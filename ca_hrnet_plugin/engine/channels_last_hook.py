@@ -9,10 +9,10 @@ from mmpose.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Stores weights, and so feature maps, as (N, H, W, C), with which tensor cores and oneDNN may be faster.
+    """Stores weights, and thus feature maps, as (N, H, W, C), which can be faster on tensor cores and with oneDNN.
 
     ``--cfg-options default_hooks.layout.type=ChannelsLastHook`` adds it to any config. Shapes, state dicts and results
-    stay the same, but for rounding.
+    stay the same, except for rounding.
     """
 
     priority = 'VERY_HIGH'

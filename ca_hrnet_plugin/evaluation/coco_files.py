@@ -1,7 +1,7 @@
 """COCO's JSON files, checked as they are read: each kind of problem is one line of an error.
 
-MMPose, xtcocotools and COCOeval pass over many of these in silence. A repeated id loses an annotation, NaN coordinates
-are near every detection, and people without a box are left out of training.
+MMPose, xtcocotools and COCOeval silently accept many of these. A repeated id loses an annotation, NaN coordinates are
+near every detection, and people without a box are left out of training.
 """
 
 import gc
@@ -24,7 +24,7 @@ LARGEST = 1e9
 
 
 class InvalidFileError(ValueError):
-    """A file is not what it should be. ``problems`` has a line for each kind of problem; the message is the first."""
+    """A file is invalid. ``problems`` has a line for each kind of problem, and the message is the first line."""
 
     def __init__(self, problems: list[str]):
         super().__init__(problems[0])
@@ -32,7 +32,7 @@ class InvalidFileError(ValueError):
 
 
 class _Check(NamedTuple):
-    """What the values of a field should be. All records are checked in one call: a call for each would be slow."""
+    """What the values of a field should be. It checks all records in one call, because a call for each is slow."""
 
     expected: str
     holds: Callable[[list], bool]
@@ -49,7 +49,7 @@ def _are_numbers(values: list) -> bool:
         numbers = np.fromiter(values, float, len(values))
     except OverflowError:  # an integer over 1e308
         return False
-    return bool((np.abs(numbers) <= LARGEST).all())  # which no NaN is
+    return bool((np.abs(numbers) <= LARGEST).all())  # False for NaN
 
 
 def _are_sizes(values: list) -> bool:
@@ -75,15 +75,15 @@ def _lists(expected: str, *lengths: int) -> tuple[_Check, _Check]:
     return _Check(expected, are_lists), _Check(_NUMBER.expected, _hold_numbers)
 
 
-# Neither control characters nor halves of a surrogate pair, which no file system takes.
+# Neither control characters nor halves of a surrogate pair, which no file system accepts.
 _FILE_NAME = re.compile(r'[^\x00-\x1f\x7f\ud800-\udfff]+')
 _ID = _Check('an integer from 0 to 2**63 - 1', _are_ids)
 _NUMBER = _Check('a number from -1e9 to 1e9', _are_numbers)
 _SIZE = _Check('a number over 0, up to 1e9', _are_sizes)
 _FLAG = _Check('0 or 1', _are_flags)
 _TEXT = _Check('text without control characters', _are_file_names)
-# For each field, its checks; a value that fails one is not given to the next. Other fields are dropped: xtcocotools
-# takes a result with a caption or a segmentation for something other than keypoints.
+# The checks of each field, in order; a value that fails a check skips the rest. Other fields are dropped, because
+# xtcocotools mistakes results with a caption or a segmentation for something other than keypoints.
 _IMAGE = dict(id=[_ID], file_name=[_TEXT], width=[_SIZE], height=[_SIZE], crowdIndex=[_NUMBER])
 _ANNOTATION = dict(
     id=[_ID],
@@ -95,19 +95,19 @@ _ANNOTATION = dict(
     iscrowd=[_FLAG],
 )
 _CATEGORY = dict(id=[_ID])
-# MMPose takes the first four numbers of a box; detectors write a score behind them.
+# MMPose uses the first four numbers of a box; some detectors append a score.
 _DETECTION = dict(image_id=[_ID], category_id=[_ID], score=[_NUMBER], bbox=_lists('4 numbers, or 5 with a score', 4, 5))
 
 
 def read_json(path: str | Path, wanted: str):
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
-        InvalidFileError: It is not JSON; the message asks for ``wanted``.
+        InvalidFileError: The file is not JSON; the message asks for ``wanted``.
     """
     data = Path(path).read_bytes()
     is_collecting = gc.isenabled()
-    gc.disable()  # JSON holds no cycle, and looking for some takes longer than reading a large file
+    gc.disable()  # JSON holds no cycles, and searching for them takes longer than reading a large file
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
@@ -124,15 +124,15 @@ def read_annotations(
     of_images: Collection[str] = (),
     of_annotations: Collection[str] = (),
 ) -> dict:
-    """Reads COCO annotations. Fields that nothing here checks are not returned.
+    """Reads COCO annotations. Only fields that are checked are returned.
 
     Args:
         path (str | Path): The file.
-        num_keypoints (int, optional): How many keypoints each person has; by default they are not read.
-        needed (Collection[str]): Which lists the file must have; the others of the three may be missing.
+        num_keypoints (int, optional): The number of keypoints of each person; by default keypoints are not read.
+        needed (Collection[str]): The lists that the file must have; the others may be missing.
         of_images (Collection[str]): The fields that each image must have besides its id.
-        of_annotations (Collection[str]): The fields that each annotation must have besides its ids. Others may be
-            missing, but not invalid.
+        of_annotations (Collection[str]): The fields that each annotation must have besides its ids. Other fields may
+            be missing, but not invalid.
 
     Raises:
         InvalidFileError: Something is missing or invalid; each line names the file and the first record.
@@ -180,19 +180,19 @@ def read_detections(
     """Reads a COCO result on the images of an annotation file.
 
     Args:
-        source (str | Path | Sequence[dict]): The file, or what it holds.
-        content (dict): The annotations, as :func:`read_annotations` returns them.
-        ann_file (str | Path): Their file.
-        num_keypoints (int, optional): How many keypoints each detection has; boxes alone by default.
+        source (str | Path | Sequence[dict]): The file, or its content.
+        content (dict): The annotations, from :func:`read_annotations`.
+        ann_file (str | Path): The annotation file.
+        num_keypoints (int, optional): The number of keypoints of each detection; by default only boxes are read.
 
     Raises:
-        InvalidFileError: It is no such result, or one of other images or keypoints.
+        InvalidFileError: The result is invalid, or belongs to other images or keypoints.
     """
     wanted = 'COCO person detections' if num_keypoints is None else f'a COCO result of {num_keypoints} keypoints'
     if isinstance(source, str | Path):
         path, detections = source, read_json(source, wanted)
     else:
-        # By way of JSON, which makes plain numbers of NumPy's and leaves the caller's records unchanged.
+        # A round trip through JSON turns NumPy numbers into plain numbers, and leaves the caller's records unchanged.
         path = 'results'
         detections = json.loads(json.dumps(list(source), default=lambda number: number.item()))
     if type(detections) is not list or not detections:
@@ -208,8 +208,8 @@ def read_detections(
         problem = f'{path} is of another data set: its image {unknown[0]} is not in {ann_file}{and_more(unknown[1:])}'
         raise InvalidFileError([f'{problem}; give the annotation file that it was made with'])
     boxless = [index for index, detection in enumerate(detections) if 'bbox' not in detection]
-    if boxless and 'bbox' in detections[0]:  # by which xtcocotools takes all of them for boxes
-        raise InvalidFileError([f'detection number {boxless[0]} of {path} has no bbox: give one to all or to none'])
+    if boxless and 'bbox' in detections[0]:  # by which xtcocotools treats all detections as boxes
+        raise InvalidFileError([f'detection number {boxless[0]} of {path} has no bbox: give a bbox to all or to none'])
     _drop_others(detections, fields)
     return detections
 
@@ -221,7 +221,7 @@ def needed_by_oks(use_area: bool, iou_type: str) -> set[str]:
 
 
 def left_out(content: dict) -> tuple[Counter, list[dict]]:
-    """Counts by reason the annotations that MMPose's top-down data sets leave out, and returns the others too."""
+    """Counts the annotations that MMPose's top-down data sets leave out, by reason, and returns the rest."""
     images = {image['id']: image for image in content['images']}
     reasons, rest = Counter(), []
     for annotation in content['annotations']:
@@ -237,7 +237,7 @@ def left_out(content: dict) -> tuple[Counter, list[dict]]:
             rest.append(annotation)
             continue
         reasons[reason] += 1
-    # As MMPose clips boxes, and in its precision.
+    # Boxes are clipped as in MMPose, with its precision.
     boxes = np.array([annotation['bbox'] for annotation in rest], dtype=float).reshape(-1, 4)
     image_of = [images[annotation['image_id']] for annotation in rest]
     edges = np.array([(image['width'], image['height']) for image in image_of]).reshape(-1, 2) - 1
@@ -251,7 +251,7 @@ def left_out(content: dict) -> tuple[Counter, list[dict]]:
 
 
 def unreached(content: dict) -> Counter:
-    """Counts by reason the annotations that COCOeval leaves out: their image or category is not listed."""
+    """Counts the annotations that COCOeval leaves out, by reason: their image or category is not listed."""
     images, categories = ({record['id'] for record in content[part]} for part in ('images', 'categories'))
     reasons = Counter()
     for annotation in content['annotations']:
@@ -289,7 +289,7 @@ def _problems(
     path: str | Path,
     wanted: str,
 ) -> list[str]:
-    """A line for each kind of problem; ``name`` is what a record is called."""
+    """Describes each kind of problem in a line, in which a record is called ``name``."""
 
     def line(indices: Sequence[int], problem: str, hint: str = f'give {wanted}') -> str:
         record = records[indices[0]]

@@ -1,4 +1,4 @@
-"""MMPose's CocoMetric, with AP and AR by level of crowding as well."""
+"""MMPose's CocoMetric, with AP and AR by level of crowding."""
 
 from collections.abc import Mapping
 
@@ -12,20 +12,20 @@ from .split_eval import CROWD_LEVELS, HIDDEN_LEVELS, OVERLAP_LEVELS, SplitEval, 
 class CrowdCocoMetric(CocoMetric):
     """CocoMetric with AP, AR and the number of instances by level of crowding, hidden joints and overlap.
 
-    A drop-in: it has every argument and figure of CocoMetric. For each level it adds figures such as
+    A drop-in replacement with every argument and figure of CocoMetric. For each level it adds figures such as
     ``AP (crowd easy)``, ``AR (crowd easy)`` and ``instances (crowd easy)``. AP and AR are means over all OKS thresholds
     and areas, and -1 for a level without instances. :class:`SplitEval` describes which detections count in which level.
 
-    Levels are given by name and lower edge. A level ends below the edge of the next one: 0.1 is medium.
+    Levels are given by name and lower edge. A level ends below the edge of the next level: 0.1 is medium.
 
     Args:
         crowd_levels (Mapping[str, float]): Levels of the :func:`crowd_index` of the image. It is computed from the
-            annotations on every data set, even if a data set publishes it. The defaults are CrowdPose's.
-        hidden_levels (Mapping[str, float]): Levels of the share of the instance's labelled joints that have v=1. COCO
-            gives it to joints that are not visible, whatever hides them: the far ear behind a person's own head counts
-            like a leg behind somebody else. In CrowdPose, all joints of some images have v=1.
-        overlap_levels (Mapping[str, float]): Levels of the highest box IoU of the instance with another one. OCHuman's
-            people all have more than 0.5.
+            annotations, even for data sets that publish it. The defaults are CrowdPose's.
+        hidden_levels (Mapping[str, float]): Levels of the share of the instance's labelled joints that have v=1. In
+            COCO these are the joints that are not visible, whatever hides them: an ear behind the person's own head
+            counts like a leg behind another person. In CrowdPose, all joints of some images have v=1.
+        overlap_levels (Mapping[str, float]): Levels of the highest box IoU with another instance. It is over 0.5 for
+            all people of OCHuman.
         args: As for CocoMetric.
         kwargs: As for CocoMetric.
 

@@ -11,9 +11,9 @@ def crowd_index(annotations: Sequence[dict]) -> float:
     """The crowd index of an image: how many joints of other people a person's box contains, per joint of the person.
 
     It is the mean over people of (labelled joints of others inside the person's box) / (the person's own labelled
-    joints). People with 5 labelled joints or fewer are left out of the mean, but their joints count as those of others.
-    Regions marked ``iscrowd`` are ignored. A joint is labelled if its v is 1 or 2, and inside if it is on the edge of a
-    box. CrowdPose publishes the value of each image, rounded to two decimals.
+    joints). People with fewer than 6 labelled joints are left out of the mean, but their joints count for others.
+    Regions marked ``iscrowd`` are ignored. A joint is labelled if its v is 1 or 2. A joint on the edge of a box counts
+    as inside. CrowdPose publishes the value of each image, rounded to two decimals.
 
     Args:
         annotations (Sequence[dict]): All COCO annotations of one image, each with ``keypoints`` [x1, y1, v1, ...] of

@@ -1,4 +1,4 @@
-"""What the gates of a network are on average over people, and how much they vary."""
+"""Means and standard deviations of a network's gates over people."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,15 +10,14 @@ from ..models.gates import recorded_gates
 
 
 class GateStatistics(NamedTuple):
-    """The gates of one module over people, and the standard deviations of their product.
+    """The mean gates of a module, and standard deviations of the product of row gate and column gate.
 
     Attributes:
         rows (Tensor): The mean gate of each row, (C, H, 1).
         columns (Tensor): The mean gate of each column, (C, 1, W).
-        over_people (float): How the product of both gates varies from person to person at one place of one channel, on
-            average.
-        over_positions (float): How it varies over the places of one channel of one person.
-        over_channels (float): How it varies over the channels at one place of one person.
+        over_people (float): The deviation over people, averaged over channels and positions.
+        over_positions (float): The deviation over positions, averaged over people and channels.
+        over_channels (float): The deviation over channels, averaged over people and positions.
     """
 
     rows: Tensor
@@ -28,17 +27,17 @@ class GateStatistics(NamedTuple):
     over_channels: float
 
     def channel_factors(self) -> Tensor:
-        """What each channel is multiplied by on average, (C,)."""
+        """The mean factor of each channel, (C,)."""
         return (self.rows.mean(1) * self.columns.mean(2))[:, 0]
 
 
 @torch.no_grad()
 def gate_statistics(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, GateStatistics]:
-    """Means and deviations of the gates of each CoordAttention, by its name in the network.
+    """Computes the statistics of each CoordAttention, by its name in the network.
 
     Args:
         network (nn.Module): In eval mode.
-        batches (Iterable[Tensor]): What the network takes: for a backbone, normalised crops (N, 3, H, W).
+        batches (Iterable[Tensor]): Inputs of the network: for a backbone, normalised crops (N, 3, H, W).
 
     Raises:
         ValueError: The network has no CoordAttention.

@@ -1,4 +1,4 @@
-"""The interval of the difference of two networks: a paired bootstrap over images, and the variance of runs or folds."""
+"""Intervals of the difference of two networks: a paired bootstrap over images, and the variance of runs or folds."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,8 +13,8 @@ from .split_eval import SplitEval, summarize
 class Interval(NamedTuple):
     """A difference and the ends of its interval; all are NaN for a level without instances.
 
-    The ends alone are NaN where resamples give no interval, because some of them have no instance, or because all of
-    them give the same difference.
+    Only the ends are NaN if the resamples give no interval, because some have no instance or all give the same
+    difference.
     """
 
     difference: float
@@ -44,26 +44,26 @@ def paired_bootstrap(
       the variance over resampled images plus that over runs. Runs are paired in their order, and the runs of a pair
       should share what they can, such as their seed.
     - With one result each that is put together from folds, where each image is tested by the networks of its fold, it
-      covers images and folds. Its variance is the larger one of the variance over resampled images, and that of a
-      jackknife over folds, which includes images.
+      covers images and folds. Its variance is the larger of the variance over resampled images and that of a jackknife
+      over folds, which includes images.
 
     The last two are intervals of Student's t, because a few runs or folds say little about the variance of all.
 
     A resample draws as many images as the data set has, with replacement, and the same for both results. An image that
-    is drawn twice counts twice, like a copy next to it with its own id. (Only where two detections of one image have
-    exactly the same score would COCOeval order them copy by copy; here both copies of the first come first.)
+    is drawn twice counts twice, like a copy next to it with its own id. (The only exception: if two detections of an
+    image have exactly the same score, COCOeval orders them copy by copy, and here both copies of the first come first.)
 
     Args:
-        baseline (SplitEval | Sequence[SplitEval]): What :func:`evaluate_results` gives, for one run or several.
-        other (SplitEval | Sequence[SplitEval]): As many, from the same annotations and splits.
-        num_resamples (int): How many resamples to draw.
+        baseline (SplitEval | Sequence[SplitEval]): One or more runs, from :func:`evaluate_results`.
+        other (SplitEval | Sequence[SplitEval]): As many runs, from the same annotations and splits.
+        num_resamples (int): The number of resamples.
         confidence (float): How often the interval should cover the true difference.
         seed (int): The same seed gives the same intervals.
         progress (bool): Whether to show a progress bar.
         folds (Sequence[int], optional): The fold of each image, in the order of image ids.
 
     Returns:
-        dict[str, Interval]: For each figure that :func:`summarize` gives.
+        dict[str, Interval]: An interval for each figure of :func:`summarize`.
 
     Raises:
         ValueError: The two differ in images, instances, splits, settings of OKS or number of runs, or an argument is
@@ -77,7 +77,7 @@ def paired_bootstrap(
     baselines, others = ([runs] if isinstance(runs, SplitEval) else list(runs) for runs in (baseline, other))
     num_runs = len(baselines)
     if len(others) != num_runs:
-        raise ValueError(f'{num_runs} runs cannot be paired with {len(others)}: give equally many')
+        raise ValueError(f'{num_runs} runs cannot be paired with {len(others)}: give the same number')
     curves = [ResampledCurves(evaluation) for evaluation in (*baselines, *others)]
     if not all(curves[0].comparable_to(curve) for curve in curves):
         raise ValueError(
@@ -112,8 +112,8 @@ def paired_bootstrap(
         if np.isnan(difference) or np.isnan(values).any() or (num_runs == 1 and np.ptp(values) == 0):
             intervals[name] = Interval(float(difference), np.nan, np.nan)
         elif folds is not None:
-            without = [differences[index] for differences in without_fold]
-            intervals[name] = _over_folds(difference, values, without, confidence)
+            jackknifed = [figures[index] for figures in without_fold]
+            intervals[name] = _over_folds(difference, values, jackknifed, confidence)
         elif num_runs > 1:
             intervals[name] = over_runs(observed[:, index], values.var(), num_images, confidence)
         else:
@@ -128,7 +128,7 @@ def over_runs(differences: np.ndarray, image_variance: float, num_images: int, c
     Args:
         differences (np.ndarray): The difference of each pair of runs, (runs,), at least two.
         image_variance (float): The variance of their mean over images.
-        num_images (int): The number of images of which that is the variance.
+        num_images (int): The number of images.
         confidence (float): How often the interval should cover the true difference.
     """
     run_variance = np.var(differences, ddof=1) / len(differences)
@@ -137,19 +137,19 @@ def over_runs(differences: np.ndarray, image_variance: float, num_images: int, c
     )
 
 
-def _over_folds(difference: float, values: np.ndarray, without: Sequence[float], confidence: float) -> Interval:
+def _over_folds(difference: float, values: np.ndarray, jackknifed: Sequence[float], confidence: float) -> Interval:
     """The interval from the differences of resampled images, and from those without each fold."""
-    fold_variance = (len(without) - 1) * np.var(without)
-    # The variance over folds includes images; that over images is for folds that agree by chance.
+    fold_variance = (len(jackknifed) - 1) * np.var(jackknifed)
+    # The variance over folds includes images. The variance over images is for folds that agree by chance.
     if fold_variance >= values.var():
-        return _student(difference, {len(without) - 1: fold_variance}, confidence)
+        return _student(difference, {len(jackknifed) - 1: fold_variance}, confidence)
     return _student(difference, {values.size: values.var()}, confidence)
 
 
 def _student(difference: float, variances: Mapping[int, float], confidence: float) -> Interval:
     """Student's interval of a difference, from variances by the degrees of freedom of their estimates.
 
-    It adds the squares of the half widths that each variance alone would give. The interval of Welch and Satterthwaite,
+    It adds the squares of the half widths that each variance would give by itself. Welch and Satterthwaite's interval,
     which has one t for the sum, covers too little where few runs vary more than images.
     """
     half = sum(stats.t.ppf((1 + confidence) / 2, freedom) ** 2 * variance for freedom, variance in variances.items())
@@ -157,21 +157,21 @@ def _student(difference: float, variances: Mapping[int, float], confidence: floa
 
 
 class ResampledCurves:
-    """COCOeval's accumulation for any multiplicities of the images, from one evaluation.
+    """COCOeval's accumulation with images counted any number of times, from one evaluation.
 
     COCOeval matches detections within an image, so a resample changes neither matches nor the order of scores, only the
     weight of each image's detections. Precision peaks at true positives, and recall only changes there. So the curve is
-    computed at true positives alone, from sums of the false positives between them.
+    computed only at true positives, from sums of the false positives between them.
 
     Args:
-        evaluation (SplitEval): It has run.
+        evaluation (SplitEval): A finished evaluation.
     """
 
     def __init__(self, evaluation: SplitEval):
         self.params = evaluation.params
         self.oks = evaluation.params.iouType, evaluation.use_area, tuple(evaluation.sigmas)
         eval_images = evaluation.eval_images
-        self.num_gts = np.zeros(eval_images.shape)  # in each image, without those ignored
+        self.num_gts = np.zeros(eval_images.shape)  # per image, without ignored instances
         self.curves = {}
         for category, split in np.ndindex(eval_images.shape[:2]):
             images, evaluated = [], []
@@ -184,7 +184,7 @@ class ResampledCurves:
                 self.curves[category, split] = self._curves(np.concatenate(images), evaluated)
 
     def figures(self, weights: np.ndarray) -> dict[str, float]:
-        """The figures if each image counts ``weights`` times, (images,), which are whole numbers."""
+        """The figures if each image counts ``weights`` times: whole numbers, (images,)."""
         num_categories, num_splits, _ = self.num_gts.shape
         num_gts = self.num_gts @ weights
         recall = np.full((len(self.params.iouThrs), num_categories, num_splits, 1), -1.0)

@@ -10,11 +10,11 @@ from torch.utils.data import Subset
 
 
 def training_people(model: nn.Module, limit: int = 1000) -> Subset:
-    """People of the training data of a model's config, drawn at random, prepared by the pipeline of its test.
+    """Draws people from the training data of a model's config, and prepares them with its test pipeline.
 
     Args:
         model (nn.Module): A model of MMPose with its config as ``cfg``.
-        limit (int): How many people to draw; all if there are fewer.
+        limit (int): The largest number of people.
     """
     pipeline = model.cfg.test_dataloader.dataset.pipeline
     dataset = DATASETS.build({**model.cfg.train_dataloader.dataset, 'pipeline': pipeline})

@@ -19,12 +19,12 @@ from ..messages import counted
 from .coco_files import needed_by_oks, read_annotations, read_detections, unreached
 from .crowd_index import crowd_index, labelled_joints
 
-# Each level begins at its edge and ends below the next one; the last has no end.
+# Each level begins at its edge and ends below the next edge; the last level has no end.
 CROWD_LEVELS = dict(easy=0, medium=0.1, hard=0.8)
 HIDDEN_LEVELS = dict(low=0, medium=0.1, high=0.5)
 OVERLAP_LEVELS = dict(low=0, medium=0.1, high=0.5)
 
-# Below this OKS with everybody a detection lies on nobody, as in coco-analyze (Ronchi and Perona, ICCV 2017,
+# A detection whose OKS is lower with every person is background, as in coco-analyze (Ronchi and Perona, ICCV 2017,
 # https://arxiv.org/abs/1707.05388).
 BACKGROUND_OKS = 0.1
 
@@ -43,7 +43,7 @@ AREAS = tuple(
     for name, (low, high) in zip(Params('keypoints').areaRngLbl, Params('keypoints').areaRng, strict=True)
 )
 _ALL, _MEDIUM, _LARGE = AREAS
-# The ten numbers under CocoMetric's names: the curve, the OKS threshold (None is the mean over all), the area range.
+# COCO's ten numbers by CocoMetric's names: the curve, the OKS threshold (None is the mean over all), the area range.
 _COCO_FIGURES = {
     'AP': ('precision', None, _ALL),
     'AP .5': ('precision', 0.5, _ALL),
@@ -78,25 +78,24 @@ def level_splits(
 
 
 class SplitEval(COCOeval):
-    """COCOeval with splits in place of area ranges, all of them from one computation of OKS.
+    """COCOeval with splits in place of area ranges, computing OKS only once.
 
-    Instances outside a split are ignored, as COCOeval ignores those outside an area range: a detection matched to one
-    is neither right nor wrong. Where a detection counts that matches nobody depends on the measure:
+    Instances outside a split are ignored, as COCOeval ignores those outside an area range: a detection that matches
+    such an instance is neither right nor wrong. An unmatched detection counts by measure:
 
     - Crowd: in the level of its image. A level leaves out all images of other levels.
-    - Hidden and overlap: in the level of the person on whom it lies, who is the one with the highest OKS. It is wrong
-      there and ignored in the other levels, as COCOeval ignores an unmatched detection with an area out of range. A
-      detection that lies on nobody (OKS below 0.1 with everybody) is wrong in every level, as in the evaluations of
-      KITTI and Caltech by occlusion.
+    - Hidden and overlap: in the level of the person with whom it has the highest OKS. It is wrong there and ignored in
+      the other levels, as COCOeval ignores an unmatched detection with an area out of range. A background detection
+      (OKS below 0.1 with every person) is wrong in every level, as in KITTI's and Caltech's evaluations by occlusion.
     - Area: as in COCOeval.
 
-    Detections that lie on nobody lower the figures of a level with few instances more than those of a larger one. So
-    compare networks within a level rather than levels with each other.
+    Background detections lower the figures of a level with few instances more than those of a level with many. So
+    compare networks within a level, not levels with each other.
 
     Args:
         coco_gt (COCO): The annotations.
         coco_dt (COCO): The detections, ``coco_gt.loadRes(...)``.
-        splits (Sequence[Split]): What to evaluate, from :data:`AREAS` and :func:`level_splits`.
+        splits (Sequence[Split]): The splits to evaluate, from :data:`AREAS` and :func:`level_splits`.
         iou_type (str): ``'keypoints'``, or ``'keypoints_crowd'`` as in MMPose's CrowdPose configs.
         sigmas (np.ndarray, optional): The falloff of each keypoint, (K,); COCO's 17 by default.
         use_area (bool): Whether OKS uses the annotated area; otherwise it uses 0.53 times that of the box.
@@ -212,17 +211,17 @@ def evaluate_results(
     Args:
         ann_file (str | Path): COCO annotations.
         results (str | Path | Sequence[dict]): The result file, or its content.
-        splits (Sequence[Split]): What to evaluate; by default COCO's area ranges and all levels.
+        splits (Sequence[Split]): The splits to evaluate; by default COCO's area ranges and all levels.
         iou_type (str): As for :class:`SplitEval`.
         sigmas (Sequence[float], optional): As for :class:`SplitEval`.
         use_area (bool): As for :class:`SplitEval`.
 
     Returns:
-        SplitEval: The evaluation, which has run: it has ``figures()``, and :func:`paired_bootstrap` takes it.
+        SplitEval: The finished evaluation, for its ``figures()`` or for :func:`paired_bootstrap`.
 
     Raises:
-        ValueError: There are no detections, or they belong to other images or have other keypoints; or an annotation
-            has another number of keypoints than there are sigmas, or no area although ``use_area`` is set; or ids,
+        ValueError: Detections are missing, or have other images or keypoints than the annotations; the number of
+            keypoints differs from that of sigmas; an annotation has no area although ``use_area`` is set; or ids,
             boxes or numbers are invalid.
     """
     sigmas = COCOeval().sigmas if sigmas is None else np.array(sigmas)
@@ -242,9 +241,9 @@ def load_results(
     Args:
         ann_file (str | Path): COCO annotations.
         results (str | Path | Sequence[dict]): The result file, or its content.
-        num_keypoints (int): How many keypoints each person has.
+        num_keypoints (int): The number of keypoints of each person.
         use_area (bool): Whether each annotation must have an area.
-        iou_type (str): As for :class:`SplitEval`; with ``'keypoints_crowd'`` each must have ``num_keypoints``.
+        iou_type (str): As for :class:`SplitEval`; with ``'keypoints_crowd'`` annotations must have ``num_keypoints``.
 
     Raises:
         ValueError: As for :func:`evaluate_results`.
@@ -266,7 +265,7 @@ def _hidden(annotation: dict) -> float:
 
 
 def _overlaps(annotations: Sequence[dict]) -> np.ndarray:
-    """The highest box IoU of each instance of an image with another one, (N,), without ``iscrowd`` regions."""
+    """The highest box IoU of each instance with another instance of the image, (N,), without ``iscrowd`` regions."""
     if not annotations:
         return np.zeros(0)
     boxes = torch.from_numpy(bbox_xywh2xyxy(np.array([annotation['bbox'] for annotation in annotations], dtype=float)))

@@ -1,4 +1,4 @@
-"""``python -m ca_hrnet_plugin check CONFIG``: finds before a run what would stop it late."""
+"""``python -m ca_hrnet_plugin check CONFIG``: finds problems that would stop a run late, before it starts."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,29 +13,29 @@ from .data import check_data
 from .report import Report
 from .weights import check_weights
 
-PARTS = dict(train=('train', 'val'), test=('test',))  # of a config, by the command that uses them
+PARTS = dict(train=('train', 'val'), test=('test',))  # parts of a config, by the command that uses them
 
 
 def check_config(cfg: Config, purpose: str = 'train', decode: bool = False) -> Report:
     """Checks the files, annotations, detections, images and checkpoints of a run.
 
     Args:
-        cfg (Config): A whole config of MMEngine's, of any default scope.
+        cfg (Config): A complete MMEngine config with any default scope.
         purpose (str): ``'train'``, which validates too, or ``'test'``.
         decode (bool): Whether to decode each image.
     """
     report = Report()
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-        # Each check is a module with one function that adds to the report. New ones are called here.
+        # Each check is a module with one function that adds to the report. New checks are called here.
         check_data(cfg, PARTS[purpose], report, decode)
         check_weights(cfg, PARTS[purpose], report)
     for lines in (report.notes, report.problems):
-        lines[:] = [line.replace('\n', '\\n') for line in lines]  # as a path may have
+        lines[:] = [line.replace('\n', '\\n') for line in lines]  # paths may have line breaks
     return report
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command and returns 0 if there is no problem, 1 if there is one, and 2 if there is no config."""
+    """Runs the command and returns 1 if it finds problems, else 0. Exits with 2 if the config cannot be read."""
     parser = argparse.ArgumentParser(
         prog='python -m ca_hrnet_plugin check', description=check_config.__doc__.splitlines()[0]
     )
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as for mim train')
     try:
         args = parser.parse_args(arguments)
-    except (ValueError, AssertionError) as error:  # DictAction's
+    except (ValueError, AssertionError) as error:  # raised by DictAction
         parser.error(f'argument --cfg-options: {in_one_line(error)}: give KEY=VALUE')
     try:
         path = args.config if Path(args.config).exists() else config_path(args.config)

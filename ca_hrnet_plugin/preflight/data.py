@@ -1,7 +1,7 @@
 """The data of a run: files, annotations, detections and images.
 
-What MMPose reads as COCO keypoints is checked in full, and MMDetection's COCO as far as the two are alike. The files of
-other data sets must exist. Notes count what MMPose leaves out in silence.
+COCO keypoints of MMPose are checked in full, and COCO boxes of MMDetection as far as the two formats are alike. The
+files of other data sets must exist. Notes count the records that MMPose silently leaves out.
 """
 
 import stat
@@ -23,7 +23,7 @@ from ..evaluation import coco_files
 from ..messages import and_more, counted, in_one_line
 from .report import Report
 
-# A data set is read as COCO if these methods are all of one of these modules. MMDetection need not be installed.
+# A data set is read as COCO if all these methods are from one of these modules. MMDetection need not be installed.
 READING = ('load_data_list', 'parse_data_info', '_load_annotations', '_load_detection_results')
 POSE, DETECTION = BaseCocoStyleDataset.__module__, 'mmdet.datasets.coco'
 
@@ -31,11 +31,11 @@ POSE, DETECTION = BaseCocoStyleDataset.__module__, 'mmdet.datasets.coco'
 class Dataset(NamedTuple):
     """A data set that wraps no other."""
 
-    key: str  # of its part of the config
+    key: str  # of its loader in the config
     config: dict
     name: str
     is_coco: bool
-    num_keypoints: int | None  # of a person, if MMPose reads it
+    num_keypoints: int | None  # per person, for data sets of MMPose
     ann_file: str
     folders: dict[str, str]  # by their names in data_prefix
     pipeline: list[dict]  # its transforms and those of its wrappers
@@ -45,7 +45,7 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
     """Checks what a config's loaders and evaluators will read. Each annotation file is read once.
 
     Args:
-        cfg (Config): A whole config, whose default scope is the current one.
+        cfg (Config): A complete config, whose default scope is active.
         parts (Collection[str]): Which of ``'train'``, ``'val'`` and ``'test'`` will run.
         report (Report): Where notes and problems go.
         decode (bool): Whether to decode each image.
@@ -66,14 +66,14 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
                 report.notes.append(f'{dataset.key}: {dataset.name} does not read COCO files: they are not opened')
             elif dataset.ann_file and all(have_files):
                 users[dataset.ann_file][0].append(dataset)
-        only = datasets[0] if len(datasets) == 1 and datasets[0].num_keypoints else None
+        single_dataset = datasets[0] if len(datasets) == 1 and datasets[0].num_keypoints else None
         key = f'{part}_evaluator'
         for metric, is_coco in _metrics(cfg.get(key), key, report):
-            path = metric.get('ann_file') or (only and only.ann_file)
+            path = metric.get('ann_file') or (single_dataset and single_dataset.ann_file)
             has_file = path and _exists(str(path), f'annotations of {key}', [metric], known, report)
-            # The number of keypoints that a converter makes is not known here.
+            # How many keypoints a converter makes is unknown here.
             if has_file and is_coco and not any(map(metric.get, ('format_only', 'gt_converter', 'pred_converter'))):
-                users[str(path)][1].append((key, metric, only and only.num_keypoints))
+                users[str(path)][1].append((key, metric, single_dataset and single_dataset.num_keypoints))
     for path, (datasets, metrics) in users.items():
         try:
             content = _read(path, datasets, metrics, report)
@@ -94,7 +94,7 @@ def _dicts(node) -> list[dict]:
 
 
 def _class(registry: Registry, config: dict) -> type:
-    """The class of a config's type, in the registry of its scope or of the current one."""
+    """The class of a config's type, in the registry of its scope or of the current scope."""
     kind = config.get('type')
     if isinstance(kind, str):
         with registry.switch_scope_and_registry(config.get('_scope_')) as scoped:
@@ -121,7 +121,7 @@ def _dataset(config: dict, key: str, pipeline: list[dict]) -> Dataset:
     modules = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
     num_keypoints = kind._load_metainfo(config.get('metainfo'))['num_keypoints'] if modules == {POSE} else None
     root, ann_file, prefixes = config.get('data_root'), config.get('ann_file'), config.get('data_prefix') or {}
-    prefixes = {'img': '', **(prefixes if isinstance(prefixes, dict) else {'img': prefixes})}  # MMPretrain has a string
+    prefixes = {'img': '', **(prefixes if isinstance(prefixes, dict) else {'img': prefixes})}  # a string in MMPretrain
     folders = {name: _joined(root, prefix) for name, prefix in prefixes.items()}
     ann_file = _joined(root, ann_file) if isinstance(ann_file, str) else ''  # other data sets may have several
     is_coco = modules in ({POSE}, {DETECTION})
@@ -179,23 +179,23 @@ def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int
 
 
 def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Collection[int]:
-    """The ids of the images that will be loaded; a note counts what is left out."""
+    """The ids of the images that will be loaded; a note counts the records that are left out."""
     if not dataset.num_keypoints or dataset.config.get('data_mode', 'topdown') != 'topdown':
         filters = dataset.num_keypoints or dict(dataset.config.get('filter_cfg') or {}).get('filter_empty_gt')
         if filters and not dataset.config.get('test_mode'):
             return {annotation['image_id'] for annotation in content['annotations']}
         return {image['id'] for image in content['images']}
     if source := dataset.config.get('bbox_file'):
-        what, detections = 'detections', coco_files.read_detections(source, content, path)
-        used = [detection for detection in detections if detection['category_id'] == 1]  # MMPose takes people alone
+        kind, detections = 'detections', coco_files.read_detections(source, content, path)
+        used = [detection for detection in detections if detection['category_id'] == 1]  # MMPose uses only people
         reasons = +Counter({'of other categories than 1': len(detections) - len(used)})
     else:
-        what, source = 'annotations', path
+        kind, source = 'annotations', path
         reasons, used = coco_files.left_out(content)
     rest = f'; left out: {counted(reasons)}' if reasons else ''
     if not used:
-        raise coco_files.InvalidFileError([f'{source} ({dataset.key}) holds no instance{rest}: give {what} of people'])
-    report.notes.append(f'{dataset.key}: {len(used)} {what} of {source} are used{rest}')
+        raise coco_files.InvalidFileError([f'{source} ({dataset.key}) holds no instance{rest}: give {kind} of people'])
+    report.notes.append(f'{dataset.key}: {len(used)} {kind} of {source} are used{rest}')
     return {record['image_id'] for record in used}
 
 

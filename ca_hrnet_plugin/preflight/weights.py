@@ -1,4 +1,4 @@
-"""The checkpoints of a run: whether they can be found, read and loaded."""
+"""Checks whether the checkpoints of a run can be found, read and loaded."""
 
 import urllib.error
 import urllib.request
@@ -15,10 +15,10 @@ from .report import Report
 
 
 def check_weights(cfg: Config, parts: Collection[str], report: Report) -> None:
-    """Checks that each ``init_cfg`` can be read, and that ``load_from`` fits: for training, in part is enough.
+    """Checks that each ``init_cfg`` can be read, and that ``load_from`` fits; to train, a partial fit is enough.
 
     Args:
-        cfg (Config): A whole config, whose default scope is the current one.
+        cfg (Config): A complete config, whose default scope is active.
         parts (Collection[str]): Which of ``'train'``, ``'val'`` and ``'test'`` will run.
         report (Report): Where notes and problems go.
     """
@@ -57,7 +57,7 @@ def _pretrained(node, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _located(path: str) -> tuple[str | None, str | None]:
-    """The file on this disk, which may be torch hub's copy, and what keeps it from being found or fetched."""
+    """The local file, which may be in torch hub's cache, and the problem if it cannot be found or fetched."""
     if '://' not in path:
         return (path, None) if Path(path).expanduser().is_file() else (None, f'not found from {Path.cwd()}')
     cached = Path(torch.hub.get_dir(), 'checkpoints', Path(path).name)

@@ -1,8 +1,8 @@
 """Tables, figures and reports from what runs of MMPose leave on disk.
 
-Each function reads files or takes what another one returns, so that all of them work in a notebook: :func:`read_result`
-reads the figures of a network, :func:`compare` compares networks, :func:`format_tables` prints the comparison, the
-functions that draw return a figure of matplotlib, and :func:`write_report` puts all of it on one HTML page.
+Each function reads files or takes the result of another function, so all of them work in a notebook.
+:func:`read_result` reads the figures of a network, :func:`compare` compares networks, and :func:`format_tables` formats
+the comparison. Functions that draw return a matplotlib figure. :func:`write_report` puts everything on an HTML page.
 """
 
 from .complexity import measure_complexity

@@ -11,7 +11,7 @@ from mmpose.apis import init_model
 def measure_complexity(config: str | Path) -> dict[str, float]:
     """Counts the parameters of a config's network, and its FLOPs for the crop of one person.
 
-    A multiplication and an addition together count as one FLOP, as in papers.
+    A multiplication together with an addition counts as one FLOP, as in papers.
 
     Args:
         config (str | Path): A top-down config of MMPose.
@@ -29,7 +29,7 @@ def measure_complexity(config: str | Path) -> dict[str, float]:
     width, height = sizes[0]
     model = init_model(cfg, device='cpu')
     model.forward = model._forward
-    # Without the lists of operations that it does not count, such as norms.
+    # Without lists of the operations that are not counted, such as norms.
     counter = FlopAnalyzer(model, torch.zeros(1, 3, height, width))
     counter = counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Figure 6: poses of several networks beside the ground truth, on chosen or on the most crowded images."""
+"""Figure 6: poses of several networks beside the ground truth, on chosen images or on the most crowded ones."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,8 +43,8 @@ def draw_gallery(
 ) -> Figure:
     """Draws a row for each image: the ground truth, then the poses of each network with the OKS of each person.
 
-    Joints labelled as hidden (v=1) are hollow, and limbs to them are dashed. Poses are assigned to annotated people one
-    to one, and OKS is with that person. A pose without a person has no OKS.
+    Joints labelled as hidden (v=1) are hollow, and limbs to them are dashed. Poses are assigned one to one to annotated
+    people, with whom OKS is computed. A pose without a person has no OKS.
 
     Args:
         protocol (Protocol): The annotations, the image folder, and the skeleton with its colours.
@@ -138,7 +138,7 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def _write_oks(axes: Axes, poses: list[tuple[Pose, float]]) -> None:
-    """Writes each OKS at the person's feet, where no face is, and above an OKS that is already there."""
+    """Writes each OKS at the person's feet, where it covers no face, and above an OKS that is already there."""
     width, height = axes.get_xlim()[1], axes.get_ylim()[0]
     written = []
     for pose, oks in poses:
@@ -186,7 +186,7 @@ def _draw_pose(axes: Axes, pose: Pose, metainfo: dict, points_per_pixel: float) 
 def _joint_colours(metainfo: dict) -> np.ndarray:
     """(K, 3): each joint in the colour of its side's limbs or, as in the face, of a limb that it belongs to.
 
-    MMPose also has colours of joints, but CrowdPose's mix up left and right.
+    MMPose also has joint colours, but those of CrowdPose mix up left and right.
     """
     sides = _side_colours(metainfo)
     colours = []
@@ -201,7 +201,7 @@ def _joint_colours(metainfo: dict) -> np.ndarray:
 
 
 def _side_colours(metainfo: dict) -> dict[str, tuple[int, ...]]:
-    """The colour of most limbs on the left, and on the right."""
+    """The most common colour of limbs on the left, and on the right."""
     names = metainfo['keypoint_id2name']
     counts = {'left': Counter(), 'right': Counter()}
     for (start, end), colour in _coloured_links(metainfo):

@@ -49,8 +49,8 @@ def record_gates(
         bbox (Sequence[float], optional): The person, [left, top, width, height] in pixels of the image; the whole
             image by default.
         stage (int): The stage of the backbone.
-        block (str, optional): Part of the module's name within the stage, such as ``'0.branches.0.3'``. By default, or
-            where several modules match, it is the last one with the finest feature map.
+        block (str, optional): Part of the module's name within the stage, such as ``'0.branches.0.3'``. If several
+            modules match, or by default, the last module with the finest feature map is taken.
 
     Raises:
         ValueError: The image is not found, the box is empty, or the network has no such module.
@@ -66,7 +66,7 @@ def record_gates(
     finally:
         hook.remove()
     with recorded_gates(model.backbone) as gates, torch.no_grad():
-        model.backbone(crops[0])  # the first crop alone: flip test mirrors the person in the second
+        model.backbone(crops[0])  # only the first crop: in the second, flip test mirrors the person
     names = _matching(list(gates), stage, block)
     heights = {name: gates[name][0].shape[2] for name in names}
     finest = [name for name in names if heights[name] == max(heights.values())][-1]
@@ -75,7 +75,7 @@ def record_gates(
 
 
 def _matching(names: list[str], stage: int, block: str | None) -> list[str]:
-    """The names of a stage, or those of them that contain ``block``."""
+    """The names in a stage, or only those that contain ``block``."""
     in_stage = [name for name in names if name.startswith(f'stage{stage}.')]
     matching = [name for name in in_stage if block is None or f'.{block}.' in name]
     if not matching:
@@ -100,11 +100,11 @@ def _as_rgb(image: Tensor, model: nn.Module) -> np.ndarray:
 def draw_gates(recorded: Sequence[Gates]) -> Figure:
     """Draws each input with its two gates along its sides, and once more with their product over it.
 
-    A thin line is the gate of a channel, and the thick one the mean over channels. The product is row gate times column
-    gate, averaged over channels: the factor by which the module multiplies that position.
+    Each thin line is the gate of a channel, and the thick line is the mean over channels. The product is row gate times
+    column gate, averaged over channels: the factor by which the module multiplies that position.
 
     Args:
-        recorded (Sequence[Gates]): What :func:`record_gates` gives for each person.
+        recorded (Sequence[Gates]): The gates for each person, from :func:`record_gates`.
     """
     crop_width = 1.35  # in inches, as all lengths here
     profile, gap, title = 0.6, 0.08, 0.3

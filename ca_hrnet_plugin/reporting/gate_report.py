@@ -1,4 +1,4 @@
-"""What the gates of a trained CA-HRNet do: its AP with other gates in their place, and how much the gates vary."""
+"""The effect of a trained CA-HRNet's gates: its AP with other gates in their place, and how much the gates vary."""
 
 import copy
 from tempfile import TemporaryDirectory
@@ -30,10 +30,10 @@ MODULE_HEADERS = ['module', 'channels', 'map', 'mean', 'over people', 'over posi
 def report_gates(
     model: nn.Module, protocol: Protocol, num_training_people: int = 1000, num_resamples: int = 1000
 ) -> tuple[list[Row], dict[str, GateStatistics]]:
-    """Compares a network with itself when other gates replace its own, on its config's test data, without flip test.
+    """Compares a network with itself under other gates, on its config's test data, without flip test.
 
-    ``"another person's"`` are the gates that the network gives a person drawn at random from the test data. The means
-    are those of :func:`mean_gates` over training people.
+    ``"another person's"`` are the network's gates for a person drawn at random from the test data. The mean gates are
+    those of :func:`mean_gates` over training people.
 
     Args:
         model (nn.Module): A model of MMPose with CoordAttention, with its config as ``cfg``. It stays unchanged.
@@ -81,7 +81,7 @@ def predict_with_gates(
 
 
 def mean_gates(statistics: dict[str, GateStatistics]) -> dict[str, dict[str, tuple[Tensor, Tensor]]]:
-    """Gates of rows and columns that are the same for everybody, by module.
+    """Gates of rows and columns that are the same for all people, by module.
 
     - ``'mean profile'``: each row and each column of a channel has its mean gate.
     - ``'mean channel'``: each channel has one factor, its mean row gate times its mean column gate.
@@ -99,7 +99,7 @@ def mean_gates(statistics: dict[str, GateStatistics]) -> dict[str, dict[str, tup
 
 
 def keypoint_results(samples: list[dict], protocol: Protocol) -> list[dict]:
-    """The COCO keypoint result that MMPose's CocoMetric makes of predictions."""
+    """Turns predictions into a COCO keypoint result, as MMPose's CocoMetric does."""
     with TemporaryDirectory() as folder:
         metric = CocoMetric(
             ann_file=protocol.ann_file,
@@ -130,7 +130,7 @@ def module_rows(statistics: dict[str, GateStatistics]) -> list[list]:
 
 @paper_style
 def draw_gate_report(rows: list[Row], statistics: dict[str, GateStatistics]) -> Figure:
-    """Draws what other gates cost, in all images and by crowd level, with intervals; and how much the gates vary.
+    """Draws the change of AP with other gates, in all images and by crowd level, and how much the gates vary.
 
     Args:
         rows (list[Row]): The rows from :func:`report_gates`.
@@ -150,7 +150,7 @@ def draw_gate_report(rows: list[Row], statistics: dict[str, GateStatistics]) -> 
 
 
 def _draw_cost(axes: Axes, rows: list[Row]) -> None:
-    """Draws the difference of AP of each row but the first, in all images and by crowd level."""
+    """Draws the difference of AP of each row except the first, in all images and by crowd level."""
     labels = {'AP': 'all'}
     for level in ('easy', 'medium', 'hard'):
         if rows[1].differences.get(f'AP (crowd {level})') is not None:

@@ -1,4 +1,4 @@
-"""A report as a single HTML page that holds its pictures, to open, send or keep."""
+"""A report as a single HTML page with embedded pictures."""
 
 import base64
 import mimetypes
@@ -43,9 +43,9 @@ def write_report(out_dir: str | Path, title: str, sections: Mapping[str, Sequenc
     """Writes ``index.html``, which needs no other file, because pictures are embedded.
 
     Args:
-        out_dir (str | Path): The folder; it is made if it does not exist.
+        out_dir (str | Path): The folder, which is created if necessary.
         title (str): The page's heading.
-        sections (Mapping[str, Sequence[str | Path]]): The heading of each section, and what it holds: a string is a
+        sections (Mapping[str, Sequence[str | Path]]): The heading and the parts of each section. A string is a
             paragraph, or HTML if it starts with a tag; a path is a PNG or JPEG file. Pictures come after the text.
 
     Returns:

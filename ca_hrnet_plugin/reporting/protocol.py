@@ -1,4 +1,4 @@
-"""What results are measured on, and how: annotations, keypoints, and the settings of OKS."""
+"""The protocol that results are evaluated by: annotations, keypoints, and the settings of OKS."""
 
 import warnings
 from pathlib import Path
@@ -12,7 +12,7 @@ from mmpose.registry import METRICS
 
 
 class Protocol(NamedTuple):
-    """What poses are evaluated on.
+    """The data and settings that poses are evaluated with.
 
     Attributes:
         ann_file (str): COCO annotations.
@@ -20,7 +20,7 @@ class Protocol(NamedTuple):
         metainfo (dict): MMPose's metainfo of the data set: its keypoints, their sigmas, its skeleton.
         iou_type (str): As for CocoMetric, ``'keypoints'`` or ``'keypoints_crowd'``.
         use_area (bool): As for CocoMetric, whether OKS uses the annotated area.
-        boxes (str): ``'detected'`` or ``'ground truth'``, or empty where no config says which boxes are used.
+        boxes (str): ``'detected'`` or ``'ground truth'``, or empty if no config is known.
     """
 
     ann_file: str
@@ -39,8 +39,7 @@ def read_protocol(
     Args:
         config (str | Path, optional): A config of MMPose with a CocoMetric or a metric derived from it.
         ann_file (str | Path, optional): COCO annotations, in place of the config's; required without a config.
-        image_dir (str | Path, optional): The folder that the annotations' ``file_name`` start from, in place of the
-            config's.
+        image_dir (str | Path, optional): The folder of the images, in place of the config's.
 
     Raises:
         ValueError: There is neither a config nor an annotation file, or the config has no CocoMetric.

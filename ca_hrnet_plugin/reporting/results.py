@@ -22,13 +22,13 @@ class Result:
     Attributes:
         name (str): The network's name in tables.
         origin (str): Where the figures come from.
-        figures (dict[str, float]): Fractions under CocoMetric's names, such as ``'AP .5'``; -1 where there is no
-            instance. With several runs, their means.
-        evaluations (dict[str, SplitEval]): The evaluation of each run whose poses were read, which intervals need. The
-            key is what the pattern of several runs matched, such as a seed; it is empty for a single run.
-        config (Path, optional): The config of the run, where a work dir has it.
-        num_runs (int): How many runs the figures are the mean of.
-        boxes (str): ``'detected'`` or ``'ground truth'``, or empty where no config says which boxes were used.
+        figures (dict[str, float]): Fractions under CocoMetric's names, such as ``'AP .5'``; -1 without instances.
+            With several runs, their means.
+        evaluations (dict[str, SplitEval]): The evaluation of each run whose poses were read, for intervals. The key is
+            what the wildcards of the source matched, such as a seed; it is empty for a single run.
+        config (Path, optional): The config of the run, if its work dir has it.
+        num_runs (int): The number of runs.
+        boxes (str): ``'detected'`` or ``'ground truth'``, or empty if no config is known.
         deviations (dict[str, float]): With several runs, the sample standard deviation of each figure.
     """
 
@@ -51,9 +51,9 @@ def read_result(
         name (str): The network's name in tables.
         source (str | Path): A work dir; a JSON file of metrics (``mim test --out``); a COCO keypoint result; or a
             pattern such as ``'work_dirs/seed*'`` that matches one of these for each of several runs.
-        protocol (Protocol, optional): What keypoint results are evaluated on, which they require.
-        splits (Sequence[Split]): Which instances keypoint results are evaluated on: COCO's area ranges by default, to
-            which :func:`ca_hrnet_plugin.evaluation.level_splits` can be added.
+        protocol (Protocol, optional): The protocol for keypoint results, which require it.
+        splits (Sequence[Split]): The splits to evaluate keypoint results on: COCO's area ranges by default, to which
+            :func:`ca_hrnet_plugin.evaluation.level_splits` can be added.
 
     Raises:
         ValueError: The source cannot be read, or belongs to another data set.
@@ -90,14 +90,14 @@ def evaluate_poses(
 
 
 def _matched(pattern: str, path: str) -> str:
-    """What the wildcards of a pattern matched in a path."""
+    """The text that the wildcards of a pattern matched in a path."""
     parts = re.split(r'(\*+|\?|\[[^]]+])', pattern)
     expression = ''.join('(.*)' if index % 2 else re.escape(part) for index, part in enumerate(parts))
     return ' '.join(re.fullmatch(expression, path).groups())
 
 
 def _mean_of_runs(results: dict[str, Result]) -> Result:
-    """The result of several runs, given by what the pattern matched for each."""
+    """The mean result of several runs, by the text that the pattern matched."""
     runs = list(results.values())
     names = set.intersection(*(set(run.figures) for run in runs))
     values = {name: np.array([run.figures[name] for run in runs]) for name in runs[0].figures if name in names}

@@ -1,4 +1,4 @@
-"""How figures look: text in the size of a paper's, colours that colour-blind readers can distinguish, file formats."""
+"""The style of figures: the text size of a paper, colours that colour-blind readers can distinguish, file formats."""
 
 import functools
 from pathlib import Path
@@ -30,7 +30,7 @@ _STYLE = {
 
 
 def paper_style(draw):
-    """Decorates a function that draws a figure, which it then draws in this style."""
+    """Decorates a function so that it draws its figure in this style."""
 
     @functools.wraps(draw)
     def styled(*args, **kwargs):
@@ -44,12 +44,12 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 300) -> None:
     """Writes a figure as PNG, JPEG, SVG or PDF, according to the suffix.
 
     Args:
-        figure (Figure): What a function of this package has drawn.
-        path (str | Path): The file; its folder is made if it does not exist.
+        figure (Figure): A figure from a function of this package.
+        path (str | Path): The file; its folder is created if necessary.
         dpi (int): Pixels per inch of PNG and JPEG.
 
     Raises:
-        ValueError: The suffix is none of these.
+        ValueError: The suffix is unknown.
     """
     if Path(path).suffix not in PICTURE_FORMATS:
         raise ValueError(f'cannot write a picture to {path}: give a name that ends in {", ".join(PICTURE_FORMATS)}')

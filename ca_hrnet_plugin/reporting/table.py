@@ -55,7 +55,7 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
     """Compares each result with the first.
 
     Args:
-        results (Sequence[Result]): What :func:`read_result` gives for each network, the baseline first.
+        results (Sequence[Result]): The results from :func:`read_result`, the baseline first.
         num_resamples (int): Resamples of the paired bootstrap, which needs keypoint results; 0 for no intervals.
         progress (bool): Whether to show a progress bar.
 
@@ -77,8 +77,8 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
             paired = _paired_runs(first, other)
             runs = [first.evaluations[run] for run in paired], [other.evaluations[run] for run in paired]
             intervals = paired_bootstrap(*runs, num_resamples, progress=progress)
-            row.intervals = {name: gain for name, gain in intervals.items() if not np.isnan(gain.difference)}
-            row.differences |= {name: gain.difference for name, gain in row.intervals.items()}
+            row.intervals = {name: value for name, value in intervals.items() if not np.isnan(value.difference)}
+            row.differences |= {name: interval.difference for name, interval in row.intervals.items()}
         rows.append(row)
     return rows
 
@@ -89,7 +89,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
     Figures are in percent. CSV is a single table. JSON has fractions under CocoMetric's names.
 
     Args:
-        rows (Sequence[Row]): What :func:`compare` gives.
+        rows (Sequence[Row]): The rows from :func:`compare`.
         output_format (str): One of :data:`FORMATS`.
         levels (Sequence[Split]): Levels of crowding, hidden joints and overlap.
     """
@@ -167,12 +167,12 @@ def _interval_cell(interval: Interval | None) -> str:
 
 
 def _is_empty(figure: float | None) -> bool:
-    """Whether there is no figure; COCOeval gives -1 for no instances."""
+    """Whether a figure is missing; COCOeval gives -1 without instances."""
     return figure is None or figure < 0
 
 
 def _paired_runs(first: Result, other: Result) -> list[str]:
-    """What the patterns of both rows matched, such as seeds."""
+    """The runs that both results have, such as seeds."""
     if first.evaluations.keys() != other.evaluations.keys():
         runs = {result.name: ', '.join(run or 'one' for run in result.evaluations) for result in (first, other)}
         raise ValueError(
@@ -188,7 +188,7 @@ def _check_same_instances(first: Result, other: Result) -> None:
         if name.startswith('instances') and counts[0] != counts[1]:
             raise ValueError(
                 f'{first.name} and {other.name} are from different data sets, with {counts[0]:.0f} and '
-                f'{counts[1]:.0f} {name}: compare results from the same one'
+                f'{counts[1]:.0f} {name}: compare results from the same data set'
             )
 
 

@@ -18,7 +18,7 @@ from .work_dir import TrainingLog, coco_figures, read_training_log
 def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
     """Draws runs into one figure of up to three panels: accuracy, loss and AP, as far as they were logged.
 
-    The logged values of accuracy and loss are thin lines, and their means over each epoch thick ones.
+    For accuracy and loss, thin lines are the logged values, and thick lines their means over each epoch.
 
     Args:
         work_dirs (Mapping[str, str | Path]): The name of each run, and its work dir or ``scalars.json``.
@@ -79,7 +79,7 @@ def _legend_above(figure: Figure, handles: list[Line2D]) -> None:
 def lr_drops(log: TrainingLog) -> dict[float, tuple[float, float]]:
     """The learning rate before and after each drop, by the number of completed epochs (or iterations).
 
-    A drop is where a constant rate falls. A rate that falls all the time, such as a cosine, has none.
+    A drop is where a constant rate falls. A rate that falls continuously, such as a cosine, has no drops.
     """
     drops = {}
     records = [record for record in log.train if 'lr' in record]

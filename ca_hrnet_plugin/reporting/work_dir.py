@@ -39,7 +39,7 @@ def read_training_log(path: str | Path) -> TrainingLog:
         path (str | Path): A work dir, the folder of one run in it, or a ``scalars.json``.
 
     Raises:
-        ValueError: No scalars are found, or they are not MMEngine's.
+        ValueError: No scalars are found, or they are not from MMEngine.
     """
     train, val = [], []
     for file in _scalars_files(Path(path)):
@@ -61,7 +61,7 @@ def read_metrics(work_dir: str | Path) -> LoggedMetrics:
     """Reads the metrics of the newest test in a work dir or, without a test, of the validation with the best AP.
 
     Raises:
-        ValueError: Neither is found.
+        ValueError: Neither a test nor a validation is found.
     """
     tests = sorted(path for path in Path(work_dir).glob('*/*.json') if path.stem == path.parent.name)
     if tests:

@@ -1,7 +1,7 @@
 """On PYTHONPATH while xtcocotools 1.14.3 is built, so that it builds on Python 3.13.
 
-Its setup.py has a function ``get_version`` that calls ``exec`` and then reads the result out of ``locals()``. Python
-3.13 no longer hands that on (PEP 667); within that one function it is handed on here.
+Its setup.py has a function ``get_version`` that calls ``exec`` and then reads the result from ``locals()``. Python 3.13
+no longer keeps it there (PEP 667). This module keeps it, for that function only.
 """
 
 import builtins
@@ -12,7 +12,7 @@ _left_behind = {}
 
 
 def _locals_of(frame):
-    # As the real locals() gives them: a module's own, a function's as a copy.
+    # As the real locals() returns them: the module's own dict, or a copy for a function.
     return frame.f_locals if isinstance(frame.f_locals, dict) else dict(frame.f_locals)
 
 

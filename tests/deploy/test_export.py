@@ -96,7 +96,7 @@ def test_what_is_missing_is_named_in_one_line_and_nothing_is_written(tool, confi
     code, *_ = tool('export', DEMO, checkpoint, '--simcc', '--out', tmp_path / 'model.onnx')  # the demo has DARK
     assert code.startswith('not exported: SimCC vectors hold what MSRAHeatmap with unbiased=False decodes')
     code, *_ = tool('export', config, checkpoint, '--freeze', '--out', tmp_path)
-    assert code == f'not exported: {tmp_path} is no file: give another name to write to'
+    assert code == f'not exported: {tmp_path} is not a file: give another name to write to'
     monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path / 'elsewhere'))
     code, *_ = tool('export', config, checkpoint, '--out', tmp_path / 'model.onnx')
     assert re.match('not exported: .*elsewhere', code)
