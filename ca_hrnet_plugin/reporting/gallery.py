@@ -101,17 +101,24 @@ def draw_gallery(
 
 def _assigned_oks(evaluation: SplitEval, image_id: int) -> dict[int, float]:
     """The OKS of each detection that is assigned to a labelled person, by the detection's id."""
-    oks = np.array(evaluation.ious[image_id, evaluation.params.catIds[0]])  # detections by descending score, people
-    if not oks.size:
-        return {}
-    labelled = [np.any(person['keypoints'][2::3]) for person in _annotations(evaluation.cocoGt, image_id)]
-    detections = sorted(_annotations(evaluation.cocoDt, image_id), key=lambda detection: -detection['score'])
-    pairs = linear_sum_assignment(oks * labelled, maximize=True)
-    return {detections[row]['id']: oks[row, column] for row, column in zip(*pairs, strict=True) if labelled[column]}
+    assigned = {}
+    for category in evaluation.params.catIds:
+        oks = np.array(evaluation.ious[image_id, category])  # detections by descending score, people
+        if not oks.size:
+            continue
+        people = _annotations(evaluation.cocoGt, image_id, category)
+        labelled = [np.any(person['keypoints'][2::3]) for person in people]
+        detections = _annotations(evaluation.cocoDt, image_id, category)
+        detections = sorted(detections, key=lambda detection: -detection['score'])
+        for row, column in zip(*linear_sum_assignment(oks * labelled, maximize=True), strict=True):
+            if labelled[column]:
+                assigned[detections[row]['id']] = oks[row, column]
+    return assigned
 
 
-def _annotations(coco: COCO, image_id: int) -> list[dict]:
-    return coco.loadAnns(coco.getAnnIds(imgIds=[image_id]))
+def _annotations(coco: COCO, image_id: int, category: int | None = None) -> list[dict]:
+    categories = [] if category is None else [category]
+    return coco.loadAnns(coco.getAnnIds(imgIds=[image_id], catIds=categories))
 
 
 def _true_pose(annotation: dict) -> Pose:

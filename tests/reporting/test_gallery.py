@@ -83,6 +83,19 @@ def test_each_detected_person_has_its_oks_on_the_picture(draw, image_5):
     assert sorted(text.get_text() for text in network.texts) == sorted(f'{value:.2f}' for value in oks[rows, best])
 
 
+def test_a_category_that_nobody_has_changes_no_oks(draw, two_networks):
+    """Roboflow exports one before that of the people."""
+
+    def texts() -> list[str]:
+        return [text.get_text() for text in draw(image_ids=[5], score_thr=0).axes[1].texts]
+
+    expected = texts()
+    content = json.loads(Path(two_networks[0]).read_text())
+    content['categories'].insert(0, dict(id=0, name='people'))
+    Path(two_networks[0]).write_text(json.dumps(content))
+    assert texts() == expected != []
+
+
 def test_the_command_writes_the_picture_or_names_the_problem(tool, two_networks, protocol, tmp_path, write_json):
     annotations, network, out = ('--ann-file', two_networks[0]), f'A={two_networks[1]}', tmp_path / 'gallery.png'
     images = '--img-dir', protocol.image_dir
