@@ -31,12 +31,7 @@ def parse_args() -> argparse.Namespace:
     add('--truncation', type=float, default=default.truncation, help='share of images whose border cuts people off')
     add('--facing', type=float, default=default.facing, help='largest turn of bodies from the camera, in degrees')
     add('--upright', action='store_true', help='draw no people upside down')
-    add(
-        '--min-area',
-        type=float,
-        default=default.min_area,
-        help='minimum visible pixels to label keypoints; 1024 in COCO',
-    )
+    add('--min-area', type=float, default=default.min_area, help='least visible pixels to label keypoints; COCO: 1024')
     add('--contact-sheet', metavar='FILE', help='also write a picture of the first images of val2017')
     return parser.parse_args()
 
