@@ -1,4 +1,4 @@
-"""The README's commands, and what they leave on disk."""
+"""The README's commands, and the files that they write."""
 
 import json
 import math
@@ -42,7 +42,7 @@ def test_mim_trains_and_tests_a_narrow_network(trained_work_dir, drawn_data, mim
     assert read(tmp_path / 'metrics.json').keys() >= {'coco/AP', 'coco/AP .5', 'coco/AP (M)', 'coco/AR (L)'}
 
 
-def test_a_narrow_network_trains_on_photographs_and_is_tested_in_detected_boxes(runner, real_data):
+def test_a_narrow_network_trains_on_photographs_and_uses_detected_boxes(runner, real_data):
     run = runner('ca_hrnet_w16_coco_128x96', real_data, **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     run.train()
     assert run.iter == math.ceil(num_labelled(real_data) / 16)

@@ -1,4 +1,4 @@
-"""Imports go down: what a folder may import of this package, and that no two modules import each other."""
+"""Imports go down: folders import only from lower layers, and no two modules import each other."""
 
 import ast
 from graphlib import TopologicalSorter

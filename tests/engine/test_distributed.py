@@ -52,7 +52,7 @@ def fsdp(share):
     return gradients(backbone, fully_shard(backbone, mesh=dist.init_device_mesh('cpu', (2,))), share)
 
 
-WAYS = (ddp, fsdp) if has_torch('2.6') else (ddp,)  # before, there is no such fully_shard
+WAYS = (ddp, fsdp) if has_torch('2.6') else (ddp,)  # older versions lack fully_shard
 
 
 class TwoConvs(BaseModel):
@@ -105,7 +105,7 @@ def work_together(rank, folder):
 
 @pytest.fixture(scope='module')
 def folder(once):
-    """What both processes left."""
+    """The results of both processes."""
     return once('two_processes', lambda folder: torch.multiprocessing.spawn(work_together, (folder,), nprocs=2))
 
 

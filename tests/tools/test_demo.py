@@ -15,7 +15,7 @@ DEMO = Path(__file__).parents[2] / 'tools/demo.py'
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts the quick demo as on a terminal whose Ctrl-C reaches all its processes."""
+    """Starts the quick demo as a process group, which Ctrl-C on a terminal reaches as a whole."""
 
     def start() -> subprocess.Popen:
         return subprocess.Popen(

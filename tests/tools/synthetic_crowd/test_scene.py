@@ -70,7 +70,7 @@ def test_annotations_are_exact_for_any_seed_and_options(seed, options):
 
 @pytest.fixture
 def upright(monkeypatch):
-    """Makes everybody stand at rest, turned by an angle in degrees."""
+    """Makes all people stand at rest, turned by an angle in degrees."""
 
     def at_yaw(yaw: float):
         rest = np.zeros((len(BONES), 3))
@@ -80,7 +80,7 @@ def upright(monkeypatch):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_people_who_face_the_camera_show_their_face_and_left_side_on_the_right(upright, seed):
+def test_people_facing_the_camera_show_face_and_left_side_on_the_right(upright, seed):
     face = [KEYPOINT[name] for name in ('nose', 'left_eye', 'right_eye')]
     for yaw, visibility, sign in ((0.0, 2, 1), (180.0, 1, -1)):
         upright(yaw)
