@@ -1,9 +1,26 @@
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+
+
+class BuildWithConfigs(build_py):
+    """Copies configs and tools to .mim in the package, where MIM looks for them: mim search, mim run."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:  # then they are beside the package
+            folder = Path(self.build_lib, 'ca_hrnet_plugin/.mim')
+            for name in ('configs', 'tools'):
+                shutil.copytree(
+                    HERE / name, folder / name, ignore=shutil.ignore_patterns('__pycache__'), dirs_exist_ok=True
+                )
+            shutil.copy(HERE / 'model-index.yml', folder)
+
 
 setup(
     name='ca-hrnet-plugin',
@@ -24,16 +41,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
-    # .mim holds links to configs/, tools/ and model-index.yml. A wheel contains the files, for mim search and mim run;
-    # an editable install follows the links.
-    package_data={
-        'ca_hrnet_plugin': [
-            '.mim/configs/**/*.py',
-            '.mim/configs/metafile.yml',
-            '.mim/model-index.yml',
-            '.mim/tools/**/*.py',
-        ]
-    },
+    cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10,<3.14',
     # The package declares no dependencies, so installing it does not change the installed MMPose.
     extras_require={

@@ -40,6 +40,8 @@ def mmcv_ops_stand_in() -> Iterator[None]:
     def missing_op(name: str):
         if name.startswith('__'):  # attributes that Python itself looks up on a module
             raise AttributeError(name)
+        if name in ('get_compiler_version', 'get_compiling_cuda_version'):  # for mmcv.utils.collect_env
+            return lambda: 'n/a'
 
         def raise_missing(*args, **kwargs):
             raise NotImplementedError(f'mmcv op {name} is compiled code, and mmcv-lite has none: install the full mmcv')

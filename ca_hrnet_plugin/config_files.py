@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-CONFIGS = Path(__file__).parent / '.mim' / 'configs'
+PACKAGE = Path(__file__).parent
+CONFIGS = (PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent) / 'configs'
 
 
 def config_names() -> list[str]:

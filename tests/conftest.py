@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -84,53 +83,6 @@ def working_mim() -> None:
     folder = Path(get_installed_path('mmpose'))
     if not (folder / '.mim').is_dir():
         pytest.skip(f'mim looks for MMPose in {folder.name}')
-
-
-@pytest.fixture
-def mim(working_mim, tmp_path):
-    """Runs ``mim`` in an empty folder, as a user does, and returns the finished process."""
-
-    def run(*arguments, **environment) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, '-m', 'mim', *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, 'PYTHONWARNINGS': 'ignore', **environment},
-            capture_output=True,
-            text=True,
-        )
-
-    return run
-
-
-@pytest.fixture(scope='session')
-def start_training(working_mim, drawn_data):
-    """Starts ``mim train`` in a work dir: three epochs of the demo's CA-HRNet, with the same bits each time."""
-    options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
-    repeatable = ('randomness.seed=0', 'randomness.deterministic=True', 'train_dataloader.batch_size=16')
-
-    def start(work_dir: Path, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, '-m', 'mim', 'train', 'mmpose', config_path('demo/ca_hrnet_w16_128x96')]
-        with (work_dir.parent / f'{work_dir.name}.log').open('a') as log:
-            return subprocess.Popen(
-                [*command, '--work-dir', work_dir, *arguments, '--cfg-options', *options, *repeatable],
-                env={**os.environ, 'CA_HRNET_DATA': str(drawn_data), 'OMP_NUM_THREADS': '1'},
-                cwd=work_dir.parent,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    return start
-
-
-@pytest.fixture(scope='session')
-def trained_work_dir(once, start_training) -> Path:
-    """The work dir of a training on ``drawn_data``, made once for all tests: read it, and write elsewhere."""
-
-    def train(folder: Path) -> None:
-        assert start_training(folder / 'work_dir').wait() == 0, (folder / 'work_dir.log').read_text()[-3000:]
-
-    return once('trained', train) / 'work_dir'
 
 
 @pytest.fixture

@@ -1,11 +1,6 @@
 """The plugin beside other packages."""
 
-import pickle
-import subprocess
-import sys
-
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import DefaultScope, Registry
@@ -59,19 +54,3 @@ def test_a_config_in_pure_python_builds_it_and_can_be_saved(backbone_config, tmp
         backbone = MODELS.build(config.backbone)
         assert type(backbone) is CAHRNet
         assert type(backbone.stage4[0].branches[3][0].ca['norm2']) is CoordAttention
-
-
-def test_a_pickled_network_loads_in_a_process_without_the_plugin(backbone_config, tmp_path):
-    """As in a spawned worker. With mmcv-lite, the import of mmpose.models has failed there before."""
-    backbone = MODELS.build(backbone_config).eval()
-    x = torch.ones(1, 3, 64, 64)
-    (tmp_path / 'network.pickle').write_bytes(pickle.dumps(backbone))
-    program = (
-        'import contextlib, pickle, torch\n'
-        'with contextlib.suppress(ModuleNotFoundError):\n'
-        '    import mmpose.models\n'
-        "network = pickle.load(open('network.pickle', 'rb'))\n"
-        "torch.save(network(torch.ones(1, 3, 64, 64))[0], 'heatmaps.pth')\n"
-    )
-    subprocess.run([sys.executable, '-c', program], cwd=tmp_path, check=True)
-    torch.testing.assert_close(torch.load(tmp_path / 'heatmaps.pth'), backbone(x)[0])

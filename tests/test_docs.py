@@ -4,8 +4,6 @@ import doctest
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmpose.apis import MMPoseInferencer
 from mmpose.registry import MODELS
+from mmpose.visualization import PoseLocalVisualizer
 from versions import since_torch
 
 import ca_hrnet_plugin.deploy
@@ -95,6 +94,7 @@ def test_own_keypoints_go_from_annotations_to_poses(
 def test_the_examples_of_the_api_give_what_they_show(drawn_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
+    monkeypatch.setattr(PoseLocalVisualizer, '_instance_dict', {})  # one of an earlier runner writes elsewhere
     (tmp_path / 'coco').symlink_to(drawn_data / 'coco')
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     results = doctest.testfile(str(DOCS / 'api.md'), module_relative=False, optionflags=options)
@@ -106,24 +106,6 @@ def test_every_public_name_has_an_example():
     examples = ''.join(blocks(DOCS / 'api.md', 'pycon'))
     for package in (ca_hrnet_plugin, ca_hrnet_plugin.models, ca_hrnet_plugin.deploy, ca_hrnet_plugin.reporting):
         assert [name for name in package.__all__ if not re.search(rf'\b{name}\b', examples)] == []
-
-
-def test_the_notebook_runs_and_has_its_outputs(tmp_path):
-    path = DOCS / 'quickstart.ipynb'
-    assert path.stat().st_size < 500_000
-    cells = [cell for cell in json.loads(path.read_text())['cells'] if cell['cell_type'] == 'code']
-    outputs = [output for cell in cells for output in cell['outputs']]
-    assert not [output for output in outputs if output['output_type'] == 'error']
-    assert sum('image/jpeg' in output.get('data', {}) for output in outputs) == 3
-
-    program = '\n'.join(''.join(cell['source']) for cell in cells)
-    program = re.sub(r'epochs=\d+', 'epochs=1', program)
-    program = re.sub(r'num_train=\d+, num_val=\d+', 'num_train=12, num_val=4', program)
-    (tmp_path / 'docs').mkdir()
-    (tmp_path / 'tools').symlink_to(REPOSITORY / 'tools')
-    run = subprocess.run([sys.executable, '-c', program], cwd=tmp_path / 'docs', capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert re.search(r'CA-HRNet.* \d+\.\d', run.stdout), 'the table'
 
 
 def test_links_lead_to_existing_files_and_sections():

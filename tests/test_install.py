@@ -113,16 +113,3 @@ def test_an_unsuitable_machine_is_reported_in_one_line(install, monkeypatch, tmp
     with pytest.raises(SystemExit, match=message) as stop:
         install.check_machine(str(tmp_path))
     assert '\n' not in str(stop.value)
-
-
-@pytest.mark.parametrize(
-    ('output', 'advice'), [('Failed: NewConnectionError', 'check the network'), ('no matching hash', 'see the log')]
-)
-def test_a_failed_step_shows_its_output_and_what_to_do(install, tmp_path, output, advice):
-    python = tmp_path / 'python'
-    python.write_text(f'#!/bin/sh\necho "{output}"\nexit 1\n')
-    python.chmod(0o755)
-    with pytest.raises(SystemExit, match=advice) as stop:
-        install.pip(str(python), str(tmp_path / 'log'), 'packages', ['numpy'])
-    assert output in str(stop.value)
-    assert 'setting up failed at "packages"' in str(stop.value)

@@ -27,13 +27,11 @@ class CAHRNet(HRNet):
             ``dict(ca_after='norm1')`` or ``dict(attention=dict(type='CoordAttention', reduction=16))``.
         ca_stages (Sequence[int]): Stages that attend, of 2, 3 and 4. With none this is stock HRNet.
         warm_start (str): What attention starts from when stock HRNet weights are loaded, in whatever way:
-            ``'identity'``, so that outputs are those of the stock network, or ``'none'``, the attention's own initial
-            weights, with gates near 0.5. See :class:`CBasicBlock`.
+            ``'identity'`` or ``'none'``, as for :class:`CBasicBlock`.
         **kwargs: Whatever ``HRNet`` takes.
 
     Raises:
-        ValueError: ``ca_stages`` names another stage, or ``ca_cfg`` or ``warm_start`` is what :class:`CBasicBlock`
-            refuses.
+        ValueError: ``ca_stages`` names another stage, or :class:`CBasicBlock` refuses ``ca_cfg`` or ``warm_start``.
     """
 
     def __init__(

@@ -28,6 +28,7 @@ class CoordAttention(BaseModule):
         init_cfg (dict | list[dict], optional): Overrides the initial weights when ``init_weights`` is called. Without
             it they are those of HRNet's own layers (normal with std 0.001, biases 0, norm weights 1), set on
             construction, so that they hold under any ``init_cfg`` of the backbone; every gate then starts near 0.5.
+        in_channels (int, optional): Another name for ``channels``, by which ResNet builds it as a plugin of MMCV.
 
     Raises:
         ValueError: ``channels`` or ``reduction`` is not a positive integer, or the squeezed channels do not divide into
@@ -36,12 +37,14 @@ class CoordAttention(BaseModule):
 
     def __init__(
         self,
-        channels: int,
+        channels: int | None = None,
         reduction: int = 32,
         norm_cfg: dict = dict(type='BN'),
         init_cfg: dict | list[dict] | None = None,
+        in_channels: int | None = None,
     ):
         super().__init__(init_cfg)
+        channels = in_channels if channels is None else channels
         for name, value in dict(channels=channels, reduction=reduction).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f'{name}={value!r} of CoordAttention: give a positive integer')

@@ -66,12 +66,6 @@ def trained(state_dict):
         ('ca-to-stock', trained, r'ca\.norm2\.conv_[hw]\.'),
         ('ca-to-stock', lambda weights: {k: v for k, v in weights.items() if '.ca.' not in k}, 'no attention'),
         ('stock-to-ca', lambda weights: weights, 'attention already'),
-        ('stock-to-ca', lambda weights: list(weights), 'no weights by name'),
-        (
-            'stock-to-ca',
-            lambda weights: {k: v for k, v in weights.items() if '.ca.' not in k and k != 'layer1.0.conv1.weight'},
-            r'layer1\.0\.conv1\.weight',
-        ),
         ('official-to-ca', lambda weights: weights, 'no CoordAtt'),
         ('ca-to-stock', lambda weights: {**weights, 'stage2.0.strange': torch.ones(1)}, r'stage2\.0\.strange'),
     ],

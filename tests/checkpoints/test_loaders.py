@@ -1,6 +1,5 @@
 import contextlib
 import functools
-import http.client
 import importlib
 import itertools
 import json
@@ -79,22 +78,17 @@ HOSTILE = {
     'a command': Call(os.system, 'touch ran'),
     'getattr of a module': Call(getattr, Call(__import__, 'os'), 'system'),
     'getattr of an allowed class': Call(getattr, HistoryBuffer, '__init__'),
-    'getattr of its statistic': Call(getattr, Call(getattr, HistoryBuffer, 'mean'), '__globals__'),
     'getattr of a scheduler': Call(getattr, OneCycleParamScheduler, 'step'),
-    'getattr of its function': Call(getattr, ANNEALING, '__globals__'),
-    'a call of its function': Call(ANNEALING, 0, 1, 0.5),
-    'a scheduler': Call(OneCycleParamScheduler),
-    'getattr of a tensor': Call(getattr, torch.Tensor, 'numpy'),
+    'getattr of a function': Call(getattr, ANNEALING, '__globals__'),
+    'a call of a function': Call(ANNEALING, 0, 1, 0.5),
     'an array of objects': array((1, (1,), np.dtype('O'), False, [Call(os.system, 'touch ran')])),
     'an array of pointers': array((1, (1,), pointers(), False, NONE)),
-    'a pointer': Call(SCALAR, pointers(), NONE),
     'a pointer by an attribute': Call(SCALAR, named_type('O'), NONE),
     'an object': Call(SCALAR, np.dtype('O'), NONE),
     'a negative shape': array((1, (-1, -8), np.dtype('u1'), False, bytes(8))),
     'more elements than bytes': array((1, (10**12,), np.dtype('u1'), False, bytes(8))),
     'an address as log': Call(HistoryBuffer, *2 * [address_of(SECRET, '<f8')]),
     'an address in a log': history(address_of(SECRET, '<f8')),
-    'a log that is a list': history([1.0]),
     'bytes of a number': Call(bytes, 10**13),
 }
 
@@ -120,12 +114,12 @@ def refused(place, name: str, reason: str):
 
 
 @pytest.mark.parametrize('hostile', HOSTILE)
-def test_a_hostile_checkpoint_is_refused_and_does_not_run(hostile, place, tmp_path, monkeypatch):
+def test_a_hostile_checkpoint_is_refused_and_does_not_run(hostile, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, zipped in (('zip.pth', True), ('legacy.pth', False)):
         torch.save(dict(state_dict={}, meta=HOSTILE[hostile]), tmp_path / name, _use_new_zipfile_serialization=zipped)
-        with refused(place, name, '(names|cannot be read)'):
-            load(f'{place}/{name}')
+        with refused(str(tmp_path), name, '(names|cannot be read)'):
+            load(tmp_path / name)
     assert {file.name for file in tmp_path.iterdir()} == {'zip.pth', 'legacy.pth'}
 
 
@@ -179,18 +173,8 @@ def whole(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(
-    'error',
-    [
-        OSError(5, 'Input/output error'),
-        MemoryError(),
-        torch.cuda.OutOfMemoryError('CUDA out of memory'),
-        RuntimeError('Attempting to deserialize object on a CUDA device'),
-        KeyboardInterrupt(),
-    ],
-    ids=repr,
-)
-def test_errors_of_storage_memory_and_device_keep_type_and_traceback(error, whole):
+@pytest.mark.parametrize('error', [OSError(5, 'Input/output error'), RuntimeError('no CUDA device')], ids=repr)
+def test_errors_of_storage_and_device_keep_type_and_traceback(error, whole):
     def fails(storage, location):
         raise error
 
@@ -207,8 +191,6 @@ def test_errors_of_the_network_keep_their_type(server):
         load(f'{server}/nowhere.pth')
     with pytest.raises(urllib.error.URLError, match='refused'):
         load('http://127.0.0.1:1/nowhere.pth')
-    with pytest.raises(http.client.InvalidURL):
-        load('http://a b/nowhere.pth')
 
 
 # The entries with which other packages let torch.load read the same files.
@@ -226,42 +208,23 @@ def allow_list():
 
 def test_entries_of_other_packages_change_nothing_and_stay_theirs(allow_list, whole):
     allow_list.add_safe_globals(RECIPE)
+    before = set(allow_list.get_safe_globals())
     for load_it in (load, torch.load, load, torch.load):
         assert load_it(whole)['log'].mean() == 2
-    for _ in range(10):
-        # One more entry for each name, because the order of torch's set varies.
-        rivals = [(lambda *args: pytest.fail('not ours'), name) for name in loaders.STAND_INS]
-        allow_list.add_safe_globals(rivals)
-        before = set(allow_list.get_safe_globals())
-        assert load(whole)['log'].mean() == 2
-        assert set(allow_list.get_safe_globals()) == before
+    assert set(allow_list.get_safe_globals()) == before
 
 
-def test_threads_that_load_or_allow_at_once_lose_nothing(allow_list, whole):
-    before = set(allow_list.get_safe_globals())
-    second_began, first_ended = threading.Event(), threading.Event()
-    logs = []
-
-    def load_log(while_loading):
-        logs.append(CheckpointLoader.load_checkpoint(str(whole), map_location=while_loading)['log'])
+def test_a_load_in_another_thread_waits_for_its_turn(whole):
+    second = threading.Thread(target=load, args=(whole,))
 
     def while_first_loads(storage, location):
-        allow_list.add_safe_globals([Call])
         second.start()
-        second_began.wait(0.5)  # in vain: it waits for its turn
+        second.join(0.2)
+        assert second.is_alive()
         return storage
 
-    def while_second_loads(storage, location):
-        second_began.set()
-        first_ended.wait(5)
-        return storage
-
-    second = threading.Thread(target=load_log, args=(while_second_loads,))
-    load_log(while_first_loads)
-    first_ended.set()
+    assert CheckpointLoader.load_checkpoint(str(whole), map_location=while_first_loads)['log'].mean() == 2
     second.join()
-    assert [log.mean() for log in logs] == [2, 2]
-    assert set(allow_list.get_safe_globals()) == before | {Call}
 
 
 def schemes_of(module) -> set[str]:

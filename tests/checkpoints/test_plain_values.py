@@ -21,11 +21,11 @@ NUM_EPOCHS, NUM_ITERS = 4, 3
 ONE_CYCLE = dict(type='OneCycleLR', by_epoch=False, eta_max=0.5, total_steps=NUM_EPOCHS * NUM_ITERS)
 # The sources of what MMEngine keeps in a checkpoint beside tensors and plain containers.
 OPTIONS = {
-    'a function of a scheduler': dict(param_scheduler=ONE_CYCLE),
-    'another function of it': dict(param_scheduler=ONE_CYCLE | dict(anneal_strategy='linear')),
-    'a metric in a scheduler': dict(param_scheduler=dict(type='ReduceOnPlateauLR', monitor='loss')),
-    'a metric in a hook': dict(custom_hooks=[dict(type='CheckpointHook', interval=1, save_best='loss', rule='less')]),
-    'averaged weights': dict(custom_hooks=[dict(type='EMAHook')]),
+    'a function of a scheduler, averaged weights': dict(param_scheduler=ONE_CYCLE, custom_hooks=[dict(type='EMAHook')]),
+    'metrics in a scheduler and a hook': dict(
+        param_scheduler=dict(type='ReduceOnPlateauLR', monitor='loss'),
+        custom_hooks=[dict(type='CheckpointHook', interval=1, save_best='loss', rule='less')],
+    ),
 }
 numbers = itertools.count()
 

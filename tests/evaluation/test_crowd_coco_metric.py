@@ -74,15 +74,6 @@ def test_every_figure_of_coco_metric_stays_and_the_levels_come_after(dataset, an
     }
 
 
-@pytest.mark.parametrize('iou_type', ['keypoints', 'keypoints_crowd'])
-def test_a_level_of_everybody_is_coco_metric(dataset, ann_file, samples, iou_type):
-    levels = {f'{measure}_levels': dict(all=0) for measure in ('crowd', 'hidden', 'overlap')}
-    figures = figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file, iou_type=iou_type, **levels)
-    for measure in ('crowd', 'hidden', 'overlap'):
-        assert figures[f'coco/AP ({measure} all)'] == pytest.approx(figures['coco/AP'], abs=1e-12)
-        assert figures[f'coco/AR ({measure} all)'] == pytest.approx(figures['coco/AR'], abs=1e-12)
-
-
 def test_the_result_file_gives_the_same_figures_later(dataset, ann_file, samples, tmp_path):
     outfile_prefix = f'{tmp_path}/results'
     figures = figures_of('CrowdCocoMetric', dataset, samples, ann_file=ann_file, outfile_prefix=outfile_prefix)

@@ -6,6 +6,7 @@ import timm.layers.coord_attn
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.cnn import build_plugin_layer
 from trained import look_trained
 from versions import has_torch
 
@@ -134,6 +135,13 @@ def test_refuses_what_is_not_positive(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f'{name}={value}'):
         CoordAttention(**{'channels': 16, **wrong})
+
+
+def test_resnet_of_mmdetection_takes_it_as_a_plugin():
+    """As ``plugins=[dict(cfg=dict(type='mmpose.CoordAttention'), position='after_conv3')]`` builds it."""
+    name, plugin = build_plugin_layer(dict(type='mmpose.CoordAttention', reduction=16), in_channels=64, postfix='_1')
+    assert name == 'coord_attention_1'
+    assert plugin(torch.zeros(1, 64, 8, 6)).shape == (1, 64, 8, 6)
 
 
 def test_groups_that_its_few_channels_do_not_divide_into_are_named_with_a_hint():

@@ -1,6 +1,5 @@
 import json
 import math
-import os
 import re
 from pathlib import Path
 
@@ -42,15 +41,6 @@ def test_invalid_annotations_and_detections_are_problems(config, coco, change):
     coco.boxes.write_text(json.dumps([*boxes, boxes[0] | dict(score=None)]))
     (line,) = problems(config, 'test')
     assert f'detection number 2 of {coco.boxes} has score None' in line
-
-
-def test_a_folder_or_a_pipe_in_place_of_a_file_is_a_problem(config, coco):
-    coco.train.unlink()
-    coco.train.mkdir()
-    assert f'{coco.train} cannot be read (Is a directory)' in problems(config)[0]
-    coco.train.rmdir()
-    os.mkfifo(coco.train)
-    assert f'{coco.train} (annotations of train_dataloader) is not a file' in problems(config)[0]
 
 
 def test_what_mmpose_leaves_out_is_counted_by_reason(config, coco, change):
@@ -116,12 +106,6 @@ def test_an_image_is_looked_for_where_mmpose_does(config, coco, change):
     assert problems(config) == [], 'nothing is loaded from the missing image'
 
 
-def test_a_wrapped_data_set_is_checked(config, coco):
-    coco.train.write_text('{}')
-    config.train_dataloader.dataset = dict(type='RepeatDataset', dataset=config.train_dataloader.dataset)
-    assert f'{coco.train} has no images' in problems(config)[0]
-
-
 @pytest.mark.parametrize(('where', 'num_skipped'), [('data_root', 2), ('data set', 2), ('wrapper', 1)])
 def test_data_behind_a_remote_backend_is_skipped(config, coco, where, num_skipped):
     config.val_cfg = None
@@ -139,15 +123,6 @@ def test_data_behind_a_remote_backend_is_skipped(config, coco, where, num_skippe
     skipped = [note.partition(' (')[0] for note in report.notes if note.endswith('remote backend: skipped')]
     assert f'{dataset.data_root.rstrip("/")}/train2017/' in skipped
     assert len(skipped) == num_skipped
-
-
-def test_files_of_other_kinds_of_data_must_exist(config, coco):
-    config.train_dataloader.dataset.update(type='MpiiDataset', ann_file='mpii.json', data_prefix=dict(img='two\nlines'))
-    assert 'mpii.json (annotations of train_dataloader) is missing' in problems(config)[0]
-    assert 'two\\nlines (images of train_dataloader) is missing' in problems(config)[1]
-    # As in data sets of other packages.
-    config.train_dataloader.dataset.update(ann_file=['a.txt', 'b.txt'], data_prefix='train2017/')
-    assert problems(config) == []
 
 
 @pytest.mark.parametrize('changed', [dict(type='NoSuchDataset'), dict(metainfo=dict(from_file='nowhere.py'))])

@@ -6,7 +6,7 @@ from mmpose.apis import init_model
 from trained import look_trained
 
 from ca_hrnet_plugin import config_path
-from ca_hrnet_plugin.reporting import draw_gates, record_gates
+from ca_hrnet_plugin.reporting import record_gates
 
 CONFIG = config_path('demo/ca_hrnet_w16_128x96')
 
@@ -52,21 +52,6 @@ def test_gates_are_those_of_the_module_on_the_unflipped_input(model, image):
 def test_by_default_it_is_the_last_block_of_the_finest_branch(model, image):
     assert record_gates(model, image).module == 'stage4.0.branches.0.1.ca.norm2'
     assert not any(module._forward_pre_hooks for module in model.modules()), 'no hook stays'
-
-
-def test_the_profiles_drawn_are_the_gates(model, image):
-    recorded = record_gates(model, image, WHOLE, stage=2)
-    crop, top, side, product, _ = draw_gates([recorded]).axes
-    for axes, gate, along in ((top, recorded.columns, 0), (side, recorded.rows, 1)):
-        *channels, mean = [line.get_xydata() for line in axes.lines]
-        np.testing.assert_allclose([line[:, 1 - along] for line in channels], gate)
-        np.testing.assert_allclose(mean[:, 1 - along], gate.mean(axis=0), rtol=1e-5)
-        assert mean[0, along] == 0.5, 'the middle of the first position'
-    assert crop.get_xlim() == top.get_xlim() == (0, 24)
-    assert crop.get_ylim() == side.get_ylim() == (32, 0)
-    heat = np.asarray(product.images[1].get_array())
-    expected = (recorded.rows[:, :, None] * recorded.columns[:, None, :]).mean(axis=0)
-    np.testing.assert_allclose(heat, expected, rtol=1e-5)
 
 
 def test_a_network_without_attention_and_an_unknown_block_are_refused(model, image):

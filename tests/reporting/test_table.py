@@ -119,14 +119,6 @@ def test_a_work_dir_gives_its_best_validation_until_it_is_tested(write_scalars, 
     assert tested.config.parts[-3:] == ('20260103_000000', 'vis_data', 'config.py')
 
 
-def test_metrics_are_compared_where_both_have_a_figure(write_json):
-    first = read_result('A', write_json('first.json', coco_metrics(0.70)))
-    second = read_result('B', write_json('second.json', {'crowdpose/AP': 0.68, 'crowdpose/AP(H)': 0.5}))
-    rows = csv_rows(format_tables(compare([first, second]), 'csv'))
-    assert (rows['B']['AP'], rows['B - A']['AP']) == ('68.0', '-2.0')
-    assert (rows['B']['AR'], rows['B']['AP hard'], rows['B - A']['AP hard']) == ('', '50.0', '')
-
-
 def test_results_on_different_people_are_not_compared(write_json):
     metrics = {count: coco_metrics(0.7, **{'coco/instances (crowd easy)': count}) for count in (5, 6)}
     results = [read_result(f'of {count}', write_json(f'{count}.json', metrics[count])) for count in (5, 6)]

@@ -60,15 +60,6 @@ def test_drops_of_the_learning_rate_are_marked_where_the_schedule_has_them(write
     assert lr_drops(TrainingLog(warm_up + cosine, [])) == {}
 
 
-def test_training_by_iteration_is_drawn_by_iteration(write_scalars):
-    records = [dict(lr=1e-3, loss=1.0, iter=number, step=number) for number in range(50, 501, 50)]
-    records.append({'coco/AP': 0.4, 'step': 500})
-    figure = plot_training_curve({'A': write_scalars('20260101_000000', records)})
-    (line,) = panel(figure, 'AP').lines
-    assert line.get_xydata().tolist() == [[500, 40]]
-    assert panel(figure, 'AP').get_xlabel() == 'Iteration'
-
-
 @pytest.mark.parametrize(('suffix', 'start'), [('png', b'\x89PNG'), ('svg', b'<?xml version'), ('pdf', b'%PDF')])
 def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_path, suffix, start):
     work_dir = write_scalars('20260101_000000', iterations([1, 2]))
@@ -94,9 +85,3 @@ def test_invalid_scalars_are_refused_in_one_line(tool, tmp_path, content, proble
     assert re.search(problem, code)
     assert '\n' not in code
     assert not (tmp_path / 'curve.png').exists()
-
-
-def test_a_repeated_name_and_an_unknown_format_are_refused(tool, write_scalars):
-    run = f'A={write_scalars("20260101_000000", iterations([1]))}'
-    assert 'the name A is given twice' in tool('plot_training_curve', run, run)[0]
-    assert '.png, .jpg, .svg, .pdf' in tool('plot_training_curve', run, '--out', 'curve.gif')[0]

@@ -6,8 +6,6 @@ from pycocotools import mask as coco_mask
 from synthetic_crowd import SceneOptions, scene
 from synthetic_crowd.camera import Camera
 from synthetic_crowd.coco_format import annotations, detections
-from synthetic_crowd.pose import random_pose
-from synthetic_crowd.props import Prop
 from synthetic_crowd.render import Light, Palette, majority, paint, rasterise
 from synthetic_crowd.scene import draw_scene
 from synthetic_crowd.shapes import box
@@ -79,45 +77,19 @@ def upright(monkeypatch):
     return at_yaw
 
 
-@pytest.mark.parametrize('seed', range(3))
-def test_people_facing_the_camera_show_face_and_left_side_on_the_right(upright, seed):
+def test_people_facing_the_camera_show_face_and_left_side_on_the_right(upright):
     face = [KEYPOINT[name] for name in ('nose', 'left_eye', 'right_eye')]
     for yaw, visibility, sign in ((0.0, 2, 1), (180.0, 1, -1)):
         upright(yaw)
-        keypoints = draw_scene(np.random.default_rng(seed), ALONE).keypoints[0]
+        keypoints = draw_scene(np.random.default_rng(0), ALONE).keypoints[0]
         assert (keypoints[face, 2] == visibility).all()
         for part in ('eye', 'ear', 'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'):
             left, right = (keypoints[KEYPOINT[f'{side}_{part}'], 0] for side in ('left', 'right'))
             assert (left - right) * sign > 0
 
 
-def wall(monkeypatch, height: float):
-    def in_front(rng, num, bodies, camera):
-        middle = bodies.pelvis[0] * (1, 0, 1) + np.array([0, height / 2, 0.4])  # close by
-        return [Prop(box(middle, (30, height, 0.1), 0.0, 0), np.full((2, 3), 99.0), 0.1)]
-
-    monkeypatch.setattr(scene, 'occluders', in_front)
-
-
-@pytest.mark.parametrize('seed', range(3))
-def test_keypoints_behind_a_wall_are_hidden_but_labelled(monkeypatch, upright, seed):
-    upright(0.0)
-    free = draw_scene(np.random.default_rng(seed), ALONE)
-    wall(monkeypatch, 0.6)
-    behind = draw_scene(np.random.default_rng(seed), ALONE)
-    np.testing.assert_array_equal(behind.keypoints[..., :2], free.keypoints[..., :2])
-    ankles = [KEYPOINT['left_ankle'], KEYPOINT['right_ankle']]
-    assert (free.keypoints[0, ankles, 2] == 2).all()
-    assert (behind.keypoints[0, ankles, 2] == 1).all()
-    assert behind.keypoints[0, KEYPOINT['nose'], 2] == 2
-    assert annotations(behind, 1)[0]['area'] <= annotations(free, 1)[0]['area']
-    wall(monkeypatch, 30.0)
-    assert annotations(draw_scene(np.random.default_rng(seed), ALONE), 1) == [], 'nothing of the person is seen'
-
-
-@pytest.mark.parametrize('seed', range(3))
-def test_people_are_cut_off_only_with_truncation(seed):
-    rng = np.random.default_rng(seed)
+def test_people_are_cut_off_only_with_truncation():
+    rng = np.random.default_rng(0)
     whole = draw_scene(rng, SceneOptions(truncation=0, occluders=0))
     assert (whole.keypoints[..., 2] > 0).all()
     edge = np.concatenate([whole.instances[[0, -1]].ravel(), whole.instances[:, [0, -1]].ravel()])
@@ -141,16 +113,6 @@ def test_picture_mask_and_keypoints_agree_to_a_fraction_of_a_pixel():
         middle = camera.project(np.zeros(3))[0]
         errors.append([((shown * x).sum(), (shown * y).sum()) / shown.sum() - middle for shown in (coverage, mask)])
     np.testing.assert_allclose(np.mean(errors, axis=0), 0, atol=0.03)
-
-
-def test_facing_and_upright_limit_the_poses():
-    rng = np.random.default_rng(0)
-    names, _, roots = zip(*(random_pose(rng, facing=60, upright=True) for _ in range(500)), strict=True)
-    assert np.abs(np.array(roots)[:, 2]).max() == 60
-    assert 'upside_down' not in names
-    names, _, roots = zip(*(random_pose(rng) for _ in range(500)), strict=True)
-    assert 0.01 < names.count('upside_down') / 500 < 0.15
-    assert np.abs(np.array(roots)[:, 2]).max() > 170
 
 
 def test_people_below_the_minimum_area_have_a_box_and_no_keypoints():

@@ -31,12 +31,6 @@ def test_one_worker_or_two_write_the_same_bytes(crowd, tmp_path):
     assert contents(tmp_path / 'coco') == contents(crowd)
 
 
-def test_another_seed_draws_another_crowd(crowd, tmp_path):
-    make_synthetic_crowd(tmp_path / 'coco', seed=1, **SMALL)
-    pictures = [path.read_bytes() for folder in (crowd, tmp_path / 'coco') for path in folder.rglob('*.jpg')]
-    assert len(set(pictures)) == len(pictures) == 64
-
-
 @pytest.mark.parametrize('bbox_file', [None, BOXES])
 def test_mmpose_reads_it_without_a_warning(crowd, bbox_file):
     init_default_scope('mmpose')
