@@ -9,7 +9,7 @@ from xtcocotools.cocoeval import COCOeval
 
 
 def coco_stats(ann_file, results, iou_type='keypoints', sigmas=None, use_area=True, image_ids=None) -> np.ndarray:
-    """Of a result file or what is in it, on all images or some."""
+    """The numbers of a result file or of its content, on all images or some."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(ann_file)
         results = results if isinstance(results, str) else [dict(detection) for detection in results]

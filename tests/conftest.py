@@ -30,9 +30,9 @@ run_numbers = itertools.count()
 
 @pytest.fixture(scope='session')
 def once(tmp_path_factory):
-    """Makes what is dear once for all processes that run tests: ``once(name, make)``.
+    """Makes expensive files once for all test processes: ``once(name, make)``.
 
-    ``make(folder)`` fills an empty folder, which is returned. A test that needs it meanwhile waits.
+    ``make(folder)`` fills an empty folder, which is returned. Other tests that need the folder wait.
     """
     shared = tmp_path_factory.getbasetemp()
     if 'PYTEST_XDIST_WORKER' in os.environ:
@@ -79,7 +79,7 @@ def real_data(slice_of) -> Path:
 
 @pytest.fixture(scope='session')
 def working_mim() -> None:
-    """Skips beside onedl-mim 0.5.1, whose ``mim train``, ``test``, ``run`` and ``search`` miss what pip installed."""
+    """Skips with onedl-mim 0.5.1, whose ``mim train``, ``test``, ``run`` and ``search`` do not find pip's MMPose."""
     folder = Path(get_installed_path('mmpose'))
     if not (folder / '.mim').is_dir():
         pytest.skip(f'mim looks for MMPose in {folder.name}')
@@ -100,7 +100,7 @@ def runner(tmp_path, monkeypatch):
         }
         config.merge_from_dict(few_processes | options)
         config.work_dir = f'work_dirs/{Path(config.filename).stem}'
-        config.experiment_name = f'{tmp_path}{next(run_numbers)}'  # two runs of a second would share their logs
+        config.experiment_name = f'{tmp_path}{next(run_numbers)}'  # two runs in the same second would share their logs
         return Runner.from_cfg(config)
 
     return make
@@ -108,7 +108,7 @@ def runner(tmp_path, monkeypatch):
 
 @pytest.fixture(scope='session', autouse=True)
 def logger():
-    """Made before any test: a logger keeps the output stream of the moment when it was made."""
+    """Created before any test, because a logger keeps the output stream of its creation."""
     return MMLogger.get_current_instance()
 
 

@@ -1,4 +1,4 @@
-"""People drawn at random and detections of them: annotations and results of any number, in COCO's format."""
+"""Random people and detections of them: any number of annotations and results in COCO's format."""
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def make_annotations(num_images: int, people_per_image: float, rng: np.random.Ge
 
 
 def make_detections(dataset: dict, noise: float, false_positives: float, rng: np.random.Generator) -> list[dict]:
-    """Most people, each joint off by ``noise`` of the person's size and surer the less it is, and some of nobody."""
+    """Most people with joints off by ``noise`` of the person's size, scored by nearness, and some background."""
     detections = []
     for annotation in dataset['annotations']:
         if rng.random() < 0.1:

@@ -19,7 +19,7 @@ STOCK = {
     'w32_mpii_256x256': 'mpii/td-hm_hrnet-w32_8xb64-210e_mpii-256x256',
     'w32_humanart_256x192': 'humanart/td-hm_hrnet-w32_8xb64-210e_humanart-256x192',
 }
-# MMEngine's note of where an inherited part came from, and the parts that our configs are built from.
+# MMEngine's note on the source of inherited parts, and the parts that the configs are built from.
 NOT_CONTENT = ('_scope_', 'hrnet_w48', 'loading', 'augmentation', 'affine')
 
 

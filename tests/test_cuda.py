@@ -1,4 +1,4 @@
-"""Tests on a GPU, for make gpu. Without a GPU they are skipped."""
+"""Tests on a GPU, for make gpu; skipped without a GPU."""
 
 import copy
 
@@ -45,9 +45,9 @@ def step(backbone: nn.Module, x: torch.Tensor, dtype: torch.dtype = torch.float3
     return [out.detach(), *(parameter.grad for parameter in backbone.parameters())]
 
 
-def assert_near(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+def assert_near(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     expected = expected.cpu().double()
-    assert (found.cpu().double() - expected).abs().max() <= tolerance * expected.abs().max()
+    assert (actual.cpu().double() - expected).abs().max() <= tolerance * expected.abs().max()
 
 
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last], ids=str)
@@ -56,10 +56,10 @@ def test_each_precision_and_format_is_near_float64_on_the_cpu(dtype, memory_form
     backbone = network()
     expected = step(copy.deepcopy(backbone).cpu().double(), X.double(), torch.float64)
     backbone = backbone.to(memory_format=memory_format)
-    found = step(backbone, X.to(DEVICE, memory_format=memory_format), dtype)
-    assert_near(found[0], expected[0], TOLERANCES[dtype])
+    tensors = step(backbone, X.to(DEVICE, memory_format=memory_format), dtype)
+    assert_near(tensors[0], expected[0], TOLERANCES[dtype])
     if dtype == torch.float32:
-        for name, *pair in zip(dict(backbone.named_parameters()), found[1:], expected[1:], strict=True):
+        for name, *pair in zip(dict(backbone.named_parameters()), tensors[1:], expected[1:], strict=True):
             if not name.endswith('conv1.bias'):  # before a norm, its gradient is only rounding
                 assert_near(*pair, 0.01)
 

@@ -1,4 +1,4 @@
-"""The examples of the documents are run as they are written."""
+"""Runs the examples of the documents unchanged."""
 
 import doctest
 import json

@@ -1,4 +1,4 @@
-"""The README's commands, and what they leave on disk."""
+"""The README's commands, and the files that they write."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def test_mim_trains_and_tests_a_narrow_network(working_mim, drawn_data, tmp_path
     assert read(tmp_path / 'metrics.json').keys() >= {'coco/AP', 'coco/AP .5', 'coco/AP (M)', 'coco/AR (L)'}
 
 
-def test_a_narrow_network_trains_on_photographs_and_is_tested_in_detected_boxes(runner, real_data):
+def test_a_narrow_network_trains_on_photographs_and_uses_detected_boxes(runner, real_data):
     options = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'train_dataloader.dataset.indices': 16}
     run = runner('ca_hrnet_w16_coco_128x96', real_data, **options)
     run.train()

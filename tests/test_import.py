@@ -1,4 +1,4 @@
-"""What importing the plugin changes in another program's process."""
+"""The changes that importing the plugin makes to a process."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def no_server(*_):
     raise AssertionError('a server was asked')
 
 before, names = everything(), registered()
-safe_globals = getattr(torch.serialization, 'get_safe_globals', list)  # older versions of torch have none
+safe_globals = getattr(torch.serialization, 'get_safe_globals', list)  # missing in older versions of torch
 getattr(torch.serialization, 'add_safe_globals', list)([Hook])
 allowed = safe_globals()
 schemes = dict(CheckpointLoader._schemes)
@@ -73,7 +73,7 @@ print(*sorted(registered() - names))
 
 
 def test_it_adds_names_to_registries_and_replaces_nothing(tmp_path):
-    """No CBAM, for one: that name stays free for other plugins."""
+    """CBAM, for example, stays free for other plugins."""
     (tmp_path / 'train.py').write_text(BEFORE_AND_AFTER)
     run = subprocess.run([sys.executable, '-W', 'ignore', 'train.py'], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]

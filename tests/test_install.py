@@ -1,4 +1,4 @@
-"""What requirements/install.py decides, without a download."""
+"""The decisions of requirements/install.py, without a download."""
 
 import importlib.util
 import re
@@ -73,7 +73,7 @@ def test_an_environment_is_made_again_only_if_its_recipe_changes(install, make_v
     assert make_venv('--torch', 'torch==2.1.2')
 
 
-def test_an_interrupted_environment_is_made_anew(install, make_venv, monkeypatch, tmp_path):
+def test_an_interrupted_environment_is_made_again(install, make_venv, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setattr(install.os, 'replace', lambda *paths: sys.exit('interrupted'))
         with pytest.raises(SystemExit, match='interrupted'):

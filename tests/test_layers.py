@@ -1,4 +1,4 @@
-"""Imports go down: what a folder may import of this package."""
+"""Imports go down: folders import only from lower layers."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Networks that look trained without a training."""
+"""Networks with weights as after training, without a training."""
 
 import torch
 from torch import nn

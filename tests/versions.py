@@ -1,4 +1,4 @@
-"""What older versions of torch lack, beside which the plugin runs too."""
+"""Which features a version of torch has: the plugin also runs with older versions."""
 
 import pytest
 import torch

@@ -4,7 +4,7 @@ import argparse
 
 
 def positive(argument: str) -> int:
-    """An argument type: a whole number of at least 1."""
+    """An argument type for integers of at least 1."""
     number = int(argument)
     if number < 1:
         raise argparse.ArgumentTypeError(f'{number} is too few: give 1 or more')
@@ -12,7 +12,7 @@ def positive(argument: str) -> int:
 
 
 def named_path(argument: str) -> tuple[str, str]:
-    """An argument type: name and path, such as ``'CA-HRNet=work_dirs/ca_hrnet'``."""
+    """An argument type for a name and a path, such as ``'CA-HRNet=work_dirs/ca_hrnet'``."""
     name, equals, path = argument.partition('=')
     if not (name and equals and path):
         raise argparse.ArgumentTypeError(f'{argument!r} is not of the form NAME=PATH')
@@ -26,7 +26,7 @@ def by_name(pairs: list[tuple[str, str]]) -> dict[str, str]:
         ValueError: A name is given twice.
     """
     names = [name for name, _ in pairs]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ValueError(f'the name {twice[0]} is given twice: give each path a name of its own')
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f'the name {repeated[0]} is given twice: give each path its own name')
     return dict(pairs)

@@ -1,12 +1,12 @@
-"""Reports what the gates of a trained CA-HRNet do, on the test data of its config. It trains nothing.
+"""Reports what the gates of a trained CA-HRNet do, on the test data of its config. Nothing is trained.
 
 Prints AP and AR, in all images and by crowd level, with the network's own gates; with those of another person in their
 place; and with the mean gates of training people: one for each row and column (profile), one factor for each channel,
 and one factor for each module. Then it prints how much the gates of each module vary over people, positions and
 channels. All of this is without flip test.
 
-If another person's gates do as well, the network does not look at the person. If the mean profile does as well, its
-gates are a position prior, and deploy.freeze_gates makes a faster network of the same AP.
+If AP is the same with another person's gates, the gates do not depend on the person. If it is the same with the mean
+profile, the gates are a position prior, and deploy.freeze_gates makes a faster network with the same AP.
 
   python tools/attention_report.py CONFIG CHECKPOINT --out gates.pdf
 """

@@ -1,8 +1,8 @@
 """Times CA-HRNet and other forms of coordinate attention, each next to stock HRNet, within one run.
 
-What counts is the ratio to HRNet in the same mode: the median over the rounds, and the interval that holds the middle
-half of them. Peak memory and kernels (ATen's calls on the CPU) are of one call; bytes kept are what forward keeps for
-backward. --data also times the data pipeline, so that one sees which part limits.
+The main figure is the ratio to HRNet in the same mode: its median and its interquartile range over the rounds. Peak
+memory and kernels (on the CPU, ATen operators) are those of one call. Saved memory is that of saved activations. --data
+also times the data pipeline, to show which part is the bottleneck.
 """
 
 import argparse
@@ -41,11 +41,11 @@ from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.whole_file import whole_file
 
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
-HEADERS = ['', 'mode', 'ms', 'ratio', 'middle half', 'to eager HRNet', 'peak MB', 'kept MB', 'kernels']
+HEADERS = ['', 'mode', 'ms', 'ratio', 'interquartile', 'to eager HRNet', 'peak MB', 'saved MB', 'kernels']
 
 
 def hardware(device: str) -> str:
-    """Names what the figures were measured on."""
+    """The name of the hardware."""
     if device == 'cuda':
         return torch.cuda.get_device_name()
     name = re.search(r'model name\s*:\s*(.+)', Path('/proc/cpuinfo').read_text())
@@ -55,7 +55,7 @@ def hardware(device: str) -> str:
 def measure(
     args: argparse.Namespace, task: str, part: str, batch: int, dtype: str, layout: str, on_round
 ) -> list[dict]:
-    """Measures every variant in every mode side by side: one table."""
+    """Measures every variant in every mode side by side, and returns the rows of one table."""
     functions, figures = {}, {}
     for variant, mode in itertools.product(args.variants, args.modes):
         if ONLY_FOR.get(variant, task) != task:
@@ -65,10 +65,10 @@ def measure(
             model, task, part, mode, batch, args.input_size, DTYPES[dtype], layout == 'channels_last'
         )
         functions[variant, mode] = function
-        counted = mode not in ('ONNX Runtime', 'OpenVINO')
+        is_pytorch = mode not in ('ONNX Runtime', 'OpenVINO')
         function()
         figures[variant, mode] = dict(
-            peak_bytes=measure_peak_memory(function, args.device) if counted else None,
+            peak_bytes=measure_peak_memory(function, args.device) if is_pytorch else None,
             saved_bytes=measure_saved_bytes(model, function) if task == 'training' and mode == 'eager' else None,
             kernels=count_kernels(function, args.device) if mode == 'eager' else None,
         )
@@ -92,8 +92,8 @@ def measure(
     return rows
 
 
-def images_a_second(config: str, seconds: float = 5) -> dict[str, float]:
-    """Times what one worker does for a person's crop: reading, augmenting, drawing heatmaps."""
+def crops_per_second(config: str, seconds: float = 5) -> dict[str, float]:
+    """Measures how many crops of people one worker prepares per second: reading, augmenting, drawing heatmaps."""
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         make_synthetic_crowd(f'{folder}/coco', num_train=16, num_val=16, progress=False)
@@ -113,7 +113,7 @@ def images_a_second(config: str, seconds: float = 5) -> dict[str, float]:
 
 
 def as_table(rows: list[dict], style: str) -> str:
-    """Formats the rows of one side-by-side measurement, below a line that says what it is."""
+    """Formats the rows of one side-by-side measurement under a title."""
 
     def megabytes(count: int | None) -> str:
         return '' if count is None else f'{count / 1e6:.0f}'
@@ -132,8 +132,8 @@ def as_table(rows: list[dict], style: str) -> str:
         ]
         for row in rows
     ]
-    what = '{part} {task}, batch {batch}, {dtype}, {layout}'.format(**rows[0])
-    return f'{what}\n\n{tabulate(cells, HEADERS, tablefmt=style, disable_numparse=True)}\n'
+    title = '{part} {task}, batch {batch}, {dtype}, {layout}'.format(**rows[0])
+    return f'{title}\n\n{tabulate(cells, HEADERS, tablefmt=style, disable_numparse=True)}\n'
 
 
 def main() -> None:
@@ -145,13 +145,13 @@ def main() -> None:
     parser.add_argument('--parts', nargs='+', choices=('backbone', 'model'), default=['backbone'])
     parser.add_argument('--modes', nargs='+', choices=MODES, default=['eager'], metavar='MODE', help=', '.join(MODES))
     parser.add_argument('--batches', nargs='+', type=positive, default=[1], metavar='N')
-    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['float32'], help='of autocast, if not float32')
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['float32'], help='dtypes of autocast')
     parser.add_argument('--layouts', nargs='+', choices=('contiguous', 'channels_last'), default=['contiguous'])
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--rounds', type=positive, default=15, help='(default: %(default)s)')
-    parser.add_argument('--data', action='store_true', help='times the data pipeline too, on drawn images')
+    parser.add_argument('--data', action='store_true', help='also time the data pipeline, on drawn images')
     parser.add_argument('--format', choices=('plain', 'github'), default='plain')
-    parser.add_argument('--out', type=Path, help='also writes every figure here, as JSON, table by table')
+    parser.add_argument('--out', type=Path, help='also write all figures to this JSON file, table by table')
     args = parser.parse_args()
     args.variants = list(dict.fromkeys(['HRNet', *args.variants]))
     args.modes = list(dict.fromkeys(['eager', *args.modes]))
@@ -167,14 +167,15 @@ def main() -> None:
     if args.data and cfg.train_dataloader.dataset.type != 'CocoDataset':
         parser.error(f'--data draws images of COCO, and {args.config} reads others')
 
-    where = f'{hardware(args.device)}, PyTorch {torch.__version__}, {datetime.date.today()}'
-    print(f'{where}\n')
+    machine = f'{hardware(args.device)}, PyTorch {torch.__version__}, {datetime.date.today()}'
+    print(f'{machine}\n')
     rows = []
 
-    def keep() -> None:
+    def write_figures() -> None:
         if args.out:
             with whole_file(args.out) as unfinished:
-                unfinished.write_text(json.dumps(dict(hardware=where, config=str(args.config), figures=rows), indent=1))
+                content = dict(hardware=machine, config=str(args.config), figures=rows)
+                unfinished.write_text(json.dumps(content, indent=1))
 
     workloads = list(itertools.product(args.tasks, args.parts, args.batches, args.dtypes, args.layouts))
     with Progress(transient=True) as progress:
@@ -186,12 +187,12 @@ def main() -> None:
                 sys.exit(str(error))
             rows += table
             progress.console.print(as_table(table, args.format), markup=False, highlight=False, soft_wrap=True)
-            keep()
+            write_figures()
     if args.data:
-        rates = images_a_second(args.config)
+        rates = crops_per_second(args.config)
         print('data pipeline: ' + ', '.join(f'{rate:.0f} crops a second for {task}' for task, rate in rates.items()))
         rows.append(dict(part='data pipeline', crops_a_second=rates))
-        keep()
+        write_figures()
 
 
 if __name__ == '__main__':

@@ -1,20 +1,20 @@
-r"""Prints Table 1 of the paper from files that runs left: each network, and its difference to the first one.
+r"""Prints Table 1 of the paper from files of finished runs: each network, and its difference to the first.
 
 Each network is NAME=SOURCE, where SOURCE is one of
   WORK_DIR                its newest test (mim test) or, without a test, its validation with the best AP
   METRICS.json            metrics of mim test --out
   RESULTS.keypoints.json  a COCO keypoint result, which mim test writes with
                           --cfg-options test_evaluator.outfile_prefix=RESULTS
-  'work_dirs/seed*'       in quotes, a pattern that matches one of these for each of several runs: gives their mean and
-                          their standard deviation
+  'work_dirs/seed*'       a quoted pattern that matches one of these for each of several runs: the table has their mean
+                          and their standard deviation
 
 Keypoint results need --ann-file or --config. Their differences have a 95 % interval from a paired bootstrap over
-images. With several runs, the interval covers images and runs. Runs of two networks are paired by what the * of their
-patterns matched, such as a seed.
+images. With several runs, the interval covers images and runs. Runs of two networks are paired by the text that * in
+their patterns matched, such as a seed.
 
 Figures are in percent. A dash stands for a missing figure, such as the AP of a level without instances. The column
-boxes says whether the network was tested with detected or ground truth boxes, as far as a config is known. Standard
-error has the source of each row.
+boxes shows whether the network was tested with detected or ground truth boxes, if a config is known. The source of each
+row goes to standard error.
 
   python tools/benchmark_table.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --format markdown
   python tools/benchmark_table.py HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --levels \

@@ -1,7 +1,7 @@
 """Converts a checkpoint between stock HRNet and CA-HRNet.
 
-stock-to-ca adds attention that makes no difference to the outputs; ca-to-stock takes it out again, where it has not
-been trained; official-to-ca renames modules of houqb/CoordAttention, put into HRNet's blocks by hand, to this plugin's.
+stock-to-ca adds attention that leaves the outputs unchanged. ca-to-stock removes it again, if it has not been trained.
+official-to-ca renames modules of houqb/CoordAttention, put into HRNet's blocks by hand, to this plugin's names.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         '--config',
         default=config_path('ca_hrnet_w32_coco_256x192'),
-        help='config of the CA-HRNet that the one or the other belongs to (default: %(default)s)',
+        help='config of the CA-HRNet, be it the source or the target (default: %(default)s)',
     )
     args = parser.parse_args()
     try:

@@ -1,8 +1,8 @@
-"""The whole system in minutes: drawn data, an HRNet from scratch, CA-HRNet by warm start, table, poses and gates.
+"""The whole system in minutes: drawn data, HRNet from scratch, CA-HRNet by warm start, table, poses and gates.
 
-Draws whole people in COCO format and trains HRNet on them. From its checkpoint HRNet and CA-HRNet both go on for the
-same epochs. Writes a page with the poses of both. What is done is not done again; after Ctrl-C the same command goes on
-from the last epoch.
+Draws whole people in COCO format and trains HRNet on them. HRNet and CA-HRNet then both train on from its checkpoint,
+for the same number of epochs. Writes a page with the poses of both. Finished steps are not repeated; after Ctrl-C, the
+same command continues from the last epoch.
 """
 
 import argparse
@@ -65,7 +65,7 @@ RESULTS = 'val2017_drawn_boxes'  # the boxes are the drawn people's own
 
 
 class ProgressHook(Hook):
-    """How far a training is: a line that moves on a terminal, a line a minute where there is none."""
+    """Shows the progress of a training: a moving line on a terminal, otherwise a line per minute."""
 
     interrupted = False
 
@@ -75,18 +75,18 @@ class ProgressHook(Hook):
         self.shown = 0.0
 
     def before_train(self, runner: Runner) -> None:
-        """Notes when and where it begins."""
-        self.begun, self.first = time.monotonic(), runner.iter
+        """Records the time and the iteration of the start."""
+        self.start, self.first = time.monotonic(), runner.iter
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
-        """Shows the share done and the minutes left, now and then."""
+        """Shows progress and the minutes left, if it is time for an update."""
         if self.interrupted:
             raise KeyboardInterrupt
         now, done, left = time.monotonic(), runner.iter + 1, runner.max_iters - runner.iter - 1
         if left and now - self.shown < (0.5 if self.moves else 60):
             return
         self.shown = now
-        minutes = (now - self.begun) / (done - self.first) * left / 60
+        minutes = (now - self.start) / (done - self.first) * left / 60
         line = f'  {self.name}: {done / runner.max_iters:4.0%}, {minutes:.1f} minutes left'
         print(f'\r{line}' if self.moves else line, end='' if self.moves and left else '\n', file=sys.stderr, flush=True)
 
@@ -102,17 +102,17 @@ def main() -> None:
     try:
         page = run(out.resolve(), args.quick)
     except KeyboardInterrupt:
-        sys.exit('\ninterrupted: the same command goes on from here')
-    except FileExistsError as error:  # of another recipe
+        sys.exit('\ninterrupted: run the same command to continue')
+    except FileExistsError as error:  # the folder holds other data
         sys.exit(f'error: {error}')
     print(f'open {os.path.relpath(page)}')
 
 
 def end_on_ctrl_c() -> None:
-    """Makes Ctrl-C end this process alone, which ends its data loader's workers.
+    """Makes Ctrl-C end only this process, which ends its data loader's workers.
 
-    A terminal sends it to the workers too. PyTorch would tell the end of one as an error of the training. Python drops
-    an exception in a destructor, such as that of a data loader, so the next step of training asks again.
+    A terminal sends the signal to the workers too, and PyTorch would report the end of a worker as a training error.
+    Python drops an exception in a destructor, such as a data loader's, so the next training step raises it again.
     """
     main_process = os.getpid()
 
@@ -125,14 +125,14 @@ def end_on_ctrl_c() -> None:
 
 
 def run(out: Path, quick: bool) -> Path:
-    """Does what is not done yet, and returns the page."""
-    MMLogger.get_current_instance().setLevel('ERROR')  # or it says which variable a config read
+    """Runs the steps that are not finished yet, and returns the page."""
+    MMLogger.get_current_instance().setLevel('ERROR')  # or it logs which variable a config read
     os.environ['CA_HRNET_DATA'] = str(out / 'data')
     crowd = CROWD | QUICK if quick else CROWD
     print(f'draw: {crowd["num_train"]} images to train on and {crowd["num_val"]} to validate')
     make_synthetic_crowd(out / 'data/coco', **crowd)
 
-    print('train: HRNet from scratch, then from its checkpoint HRNet and CA-HRNet for the same epochs')
+    print('train: HRNet from scratch, then HRNet and CA-HRNet from its checkpoint, for the same number of epochs')
     start = train('HRNet from scratch', load_config('demo/hrnet_w16_128x96', out / 'start', quick))
     configs = {name: load_config(config, out / name, quick) for name, config in NETWORKS.items()}
     print('test: the checkpoint as HRNet and as CA-HRNet')
@@ -140,21 +140,21 @@ def run(out: Path, quick: bool) -> Path:
     same = len({result.read_bytes() for result in at_start.values()}) == 1
     print(f'  {" and ".join(str(os.path.relpath(path)) for path in at_start.values())}:')
     if not same:
-        sys.exit('error: these differ, so CA-HRNet did not start as the HRNet that it was given')
+        sys.exit('error: these differ, so CA-HRNet did not start with the outputs of HRNet')
     print('  the same, byte for byte')
-    further, found = {}, {}
+    checkpoints, poses = {}, {}
     for name, config in configs.items():
-        further[name] = train(f'{name}, further', config, start)
-        found[name] = test(further[name], config, out / name)
+        checkpoints[name] = train(f'{name}, further', config, start)
+        poses[name] = test(checkpoints[name], config, out / name)
     print('report: table, poses, curve and gates')
-    return report(out, configs, at_start['HRNet'], found, further['CA-HRNet'])
+    return report(out, configs, at_start['HRNet'], poses, checkpoints['CA-HRNet'])
 
 
 def load_config(name: str, work_dir: Path, quick: bool) -> Config:
-    """One of the demo's configs, in channels-last, and in bfloat16 where the processor computes in it."""
-    # MMEngine would format it again for each run and checkpoint, a third of the time of the quick demo.
+    """Loads a config of the demo, which trains in bfloat16 if the processor supports it."""
+    # MMEngine would format it again for each run and checkpoint, which takes a third of the quick demo's time.
     config = Config(Config.fromfile(config_path(name)).to_dict(), format_python_code=False)
-    # A name for each: MMEngine keeps visualizers by name.
+    # Each visualizer needs its own name, because MMEngine keeps them by name.
     config.merge_from_dict(dict(work_dir=str(work_dir), log_level='ERROR', visualizer=dict(name=str(work_dir))))
     if quick:
         config.merge_from_dict({'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 2})
@@ -164,9 +164,9 @@ def load_config(name: str, work_dir: Path, quick: bool) -> Config:
 
 
 def train(name: str, config: Config, load_from: Path | None = None) -> Path:
-    """Trains from where it was left, and returns the last checkpoint."""
+    """Starts or continues a training, and returns the last checkpoint."""
     last = Path(config.work_dir, f'epoch_{config.train_cfg.max_epochs}.pth')
-    with redirect_stdout(None):  # pycocotools prints, and MMEngine that there is nothing to go on from
+    with redirect_stdout(None):  # pycocotools prints, and MMEngine reports a missing checkpoint
         latest = find_latest_checkpoint(config.work_dir)
         if latest is None or Path(latest).name != last.name:
             config = copy.deepcopy(config)
@@ -190,12 +190,12 @@ def test(checkpoint: Path, config: Config, folder: Path) -> Path:
     return result
 
 
-def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, Path], checkpoint: Path) -> Path:
-    """Prints the table and writes the page, of what the runs left on disk."""
+def report(out: Path, configs: dict[str, Config], start: Path, poses: dict[str, Path], checkpoint: Path) -> Path:
+    """Prints the table and writes the page, from the files of the runs."""
     coco = out / 'data/coco'
     protocol = read_protocol(ann_file=coco / 'annotations/person_keypoints_val2017.json', image_dir=coco / 'val2017')
     epochs = configs['HRNet'].train_cfg.max_epochs
-    results = [read_result(f'{name} + {epochs}', str(path), protocol, AREAS) for name, path in found.items()]
+    results = [read_result(f'{name} + {epochs}', str(path), protocol, AREAS) for name, path in poses.items()]
     rows = [Row(read_result('start', str(start), protocol, AREAS)), *compare(results)]
     print('', format_tables(rows), '', sep='\n')
 
@@ -204,11 +204,11 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
     others = [image for image in images if image not in chosen]
     crowded = sorted(others, key=lambda image: -image['crowdIndex'])[:6]
     pictures = out / 'report/pictures'
-    named = {f'{name}, drawn boxes': path for name, path in found.items()}
+    named = {f'{name}, drawn boxes': path for name, path in poses.items()}
     for image in (*chosen, *crowded):
         figure = draw_gallery(protocol, named, [image['id']], kpt_thr=0, score_thr=0, truth=False, width=3.6)
         save_figure(figure, pictures / f'{image["id"]}.jpg', dpi=150)
-    work_dirs = {'HRNet from scratch': out / 'start'} | {f'{name}, further': out / name for name in found}
+    work_dirs = {'HRNet from scratch': out / 'start'} | {f'{name}, further': out / name for name in poses}
     save_figure(plot_training_curve(work_dirs), pictures / 'curve.png', dpi=150)
     gates = gates_of_largest_people(checkpoint, protocol)
     save_figure(draw_gates(gates), pictures / 'gates.jpg', dpi=150)
@@ -217,18 +217,18 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
         'CA-HRNet: the demo',
         {
             'Poses on random val images': [
-                'Left HRNet, right CA-HRNet, nobody left out. Images and boxes are drawn. The number at the feet is '
-                'OKS: 1 for a pose as annotated, and from 0.5 on found as COCO counts. A fixed seed chose the images.',
+                'HRNet on the left, CA-HRNet on the right, with all people. Images and boxes are drawn. The number at '
+                'the feet is OKS: 1 is a perfect pose, and COCO counts 0.5 or more. A fixed seed chose the images.',
                 *(pictures / f'{image["id"]}.jpg' for image in chosen),
             ],
             'Poses on the most crowded val images': [pictures / f'{image["id"]}.jpg' for image in crowded],
             'What this run can show, and what it cannot': [
-                f'One HRNet was trained from scratch. From its checkpoint HRNet and CA-HRNet both went on for {epochs} '
-                'epochs, CA-HRNet by warm start. Read as either network, the checkpoint gave the same result file, '
-                'byte for byte. So the first row is of both.',
-                'The run shows that the whole path works, and that CA-HRNet starts where a trained HRNet is. It does '
+                'One HRNet was trained from scratch. HRNet and CA-HRNet then trained on from its checkpoint for '
+                f'{epochs} epochs, CA-HRNet by warm start. Loaded into either network, the checkpoint gave the same '
+                'result file, byte for byte. So the first row stands for both.',
+                'The run shows that the whole pipeline works, and that CA-HRNet starts from a trained HRNet. It does '
                 'not show which network is better: each was trained once, and another seed changes AP too. Intervals '
-                'cover the choice of val images alone. People and boxes are drawn: photographs are harder.',
+                'cover only the choice of val images. People and boxes are drawn: photographs are harder.',
             ],
             'Table 1, in percent': [_transposed(rows)],
             'Training': [pictures / 'curve.png'],
@@ -238,20 +238,20 @@ def report(out: Path, configs: dict[str, Config], start: Path, found: dict[str, 
 
 
 def _transposed(rows: list[Row]) -> str:
-    """The table with a line for each figure, which fits a phone."""
+    """The table with a line for each figure, to fit the screen of a phone."""
     grid = list(csv.reader(io.StringIO(format_tables(rows, 'csv'))))
     lines = [[cell or NOTHING for cell in line] for line in zip(*grid, strict=True)]
     lines[0][0] = ''
     return tabulate(lines[1:], lines[0], 'html', disable_numparse=True)
 
 
-def gates_of_largest_people(checkpoint: Path, protocol: Protocol, num: int = 2) -> list:
+def gates_of_largest_people(checkpoint: Path, protocol: Protocol, num_people: int = 2) -> list:
     """The gates on the largest people of the val images."""
-    with redirect_stdout(None):  # MMEngine says that it loads a checkpoint
+    with redirect_stdout(None):  # MMEngine prints that it loads a checkpoint
         model = load_model(config_path(NETWORKS['CA-HRNet']), checkpoint)
     annotations = json.loads(Path(protocol.ann_file).read_text())
     names = {image['id']: image['file_name'] for image in annotations['images']}
-    people = sorted(annotations['annotations'], key=lambda person: person['area'])[-num:]
+    people = sorted(annotations['annotations'], key=lambda person: person['area'])[-num_people:]
     images = [Path(protocol.image_dir, names[person['image_id']]) for person in people]
     return [record_gates(model, image, person['bbox']) for image, person in zip(images, people, strict=True)]
 

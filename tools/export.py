@@ -1,12 +1,12 @@
 """Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
 
 Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
-(N, 3, H, W) to heatmaps. With --pixels it takes crops as OpenCV reads them, and with --simcc it gives the vectors that
-rtmlib's RTMPose reads. Its metadata has the mean, the deviation, the size of a crop and the codec.
+(N, 3, H, W) to heatmaps. With --pixels it takes crops as OpenCV reads them, and with --simcc it returns the vectors
+that rtmlib's RTMPose reads. Its metadata has the mean, the standard deviation, the crop size and the codec.
 
-With --freeze the gates of CA-HRNet become constants first, their means over training people, and AP on the test data is
-printed before and after. What is left is stock HRNet: --checkpoint-out writes its checkpoint too, which loads wherever
-HRNet's does.
+With --freeze, the gates of CA-HRNet are first replaced by their means over training people, and AP on the test data is
+printed before and after. The result is a stock HRNet. --checkpoint-out also writes its checkpoint, which loads wherever
+a checkpoint of HRNet does.
 """
 
 import argparse
@@ -42,18 +42,18 @@ def main() -> None:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
-    parser.add_argument('--batch', type=positive, help='fixes the number of crops, which is free by default')
-    parser.add_argument('--pixels', action='store_true', help='the graph normalises: it takes BGR values of 0 to 255')
-    parser.add_argument('--simcc', action='store_true', help='the graph decodes, into SimCC vectors as of RTMPose')
+    parser.add_argument('--batch', type=positive, help='fixed number of crops (default: any number)')
+    parser.add_argument('--pixels', action='store_true', help='normalise in the graph, which takes BGR values to 255')
+    parser.add_argument('--simcc', action='store_true', help='decode in the graph, to SimCC vectors as in RTMPose')
     parser.add_argument(
-        '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='to be quickest in (default: %(default)s)'
+        '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='runtime to optimise for (default: %(default)s)'
     )
     parser.add_argument('--freeze', action='store_true', help='replace the gates of each channel by their mean first')
     parser.add_argument('--checkpoint-out', type=Path, help='the .pth file to write the frozen weights to')
     parser.add_argument(
-        '--people', type=positive, default=8, help='how many to check and time with (default: %(default)s)'
+        '--people', type=positive, default=8, help='people to check and time with (default: %(default)s)'
     )
-    parser.add_argument('--rounds', type=positive, default=5, help='of timing (default: %(default)s)')
+    parser.add_argument('--rounds', type=positive, default=5, help='rounds of timing (default: %(default)s)')
     args = parser.parse_args()
     if args.checkpoint_out and not args.freeze:
         parser.error('--checkpoint-out is for frozen gates: give --freeze too')
@@ -63,15 +63,15 @@ def main() -> None:
     try:
         model = load_model(args.config, args.checkpoint)
         if args.simcc:
-            SimCC(model.head.decoder)  # refuses a codec before anything is done
+            SimCC(model.head.decoder)  # refuses an unsupported codec before the slow steps
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'not exported: {error}')
     try:
         pixels, crops = read_crops(model, args.batch or args.people)
         people = training_people(model) if args.freeze else []
-    except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations are there
+    except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations exist
         sys.exit(
-            f'not exported: {error} (people are those of test_dataloader, and with --freeze of train_dataloader too, '
+            f'not exported: {error} (people are read by test_dataloader, and with --freeze by train_dataloader too, '
             'below CA_HRNET_DATA)'
         )
     try:
@@ -80,43 +80,43 @@ def main() -> None:
                 model = freeze(model, people, args)
             export(model, unfinished, pixels if args.pixels else crops, crops, args)
     except ModuleNotFoundError as error:
-        sys.exit(f"not exported: {error}; pip install '.[export]' brings what it needs")
+        sys.exit(f"not exported: {error}; install it with pip install '.[export]'")
     except (ValueError, FileExistsError) as error:
         sys.exit(f'not exported: {error}')
     print(f'{args.out}: any number of crops' if args.batch is None else f'{args.out}: {args.batch} crops')
 
 
 def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torch.Tensor, args) -> None:
-    """Writes the graph, compares what it makes of inputs with what PyTorch makes of crops, and times both.
+    """Writes the graph, compares its outputs for inputs with those of PyTorch for crops, and times both.
 
     Raises:
-        ValueError: They differ.
+        ValueError: The outputs differ.
     """
     height, width = crops.shape[2:]
-    say('exporting, which can take minutes')
+    announce('exporting, which can take minutes')
     export_onnx(model, path, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
     runs = {name: load_onnx(path, name) for name in RUNTIMES}
-    say(f'comparing the graph with PyTorch on {len(crops)} people')
+    announce(f'comparing the graph with PyTorch on {len(crops)} people')
     differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}
     functions = {'PyTorch': torch.no_grad()(lambda: model.head(model.backbone(crops)))}
     functions |= {name: lambda run=run: run(inputs.numpy()) for name, run in runs.items()}
-    say('timing')
+    announce('timing')
     timings = time_side_by_side(functions, dict.fromkeys(runs, 'PyTorch'), args.rounds)
-    compared = {name: (found.heatmaps, found.typical_keypoint) for name, found in differences.items()}
+    compared = {name: (difference.heatmaps, difference.typical_keypoint) for name, difference in differences.items()}
     rows = [
         [name, len(crops) / median(seconds), 1 / median(ratios or [1]), *compared.get(name, ())]
         for name, (seconds, ratios) in timings.items()
     ]
     headers = ['', 'people a second', 'times as fast', 'heatmaps differ by', '95 % of keypoints by (pixels)']
     print(tabulate(rows, headers, floatfmt=('', '.1f', '.2f', '.1e', '.4f')))
-    wrong = [name for name, found in differences.items() if not found.is_small]
+    wrong = [name for name, difference in differences.items() if not difference.is_small]
     if wrong:
         raise ValueError(f'in {", ".join(wrong)} the graph differs by more than rounding does (table above)')
 
 
-def say(doing: str) -> None:
-    """Shows what a step does, for steps that take long."""
-    print(f'{doing} ...', file=sys.stderr, flush=True)
+def announce(step: str) -> None:
+    """Prints the name of a step that takes long."""
+    print(f'{step} ...', file=sys.stderr, flush=True)
 
 
 def freeze(model: torch.nn.Module, people: Sequence[dict], args: argparse.Namespace) -> torch.nn.Module:

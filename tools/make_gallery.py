@@ -44,7 +44,7 @@ def main() -> None:
         '--num',
         type=int,
         default=4,
-        help='without --images, how many to draw, those with the highest crowd index (default: %(default)s)',
+        help='without --images, number of images to draw, by highest crowd index (default: %(default)s)',
     )
     poses.add_argument('--kpt-thr', type=float, default=0.3, help='minimum score of a joint (default: %(default)s)')
     poses.add_argument('--score-thr', type=float, default=0.3, help='minimum score of a person (default: %(default)s)')
@@ -54,7 +54,7 @@ def main() -> None:
     gates = commands.add_parser(
         'gates',
         help='the gates of coordinate attention over an image',
-        description="Draws the gates of one attention module, of rows and of columns, over the network's input.",
+        description="Draws the row and column gates of an attention module over the network's input.",
     )
     gates.add_argument('config')
     gates.add_argument('checkpoint')

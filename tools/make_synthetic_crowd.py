@@ -14,10 +14,10 @@ def parse_args() -> argparse.Namespace:
     add('--out', required=True, help='folder for train2017/, val2017/, annotations/ and person_detection_results/')
     add('--train', type=int, default=2000, metavar='NUM', help='images in train2017')
     add('--val', type=int, default=300, metavar='NUM', help='images in val2017')
-    add('--seed', type=int, default=0, help='another seed, another crowd')
-    add('--workers', type=int, metavar='NUM', help='processes; one for each processor if not given')
+    add('--seed', type=int, default=0, help='another seed gives another crowd')
+    add('--workers', type=int, metavar='NUM', help='processes; if None, one per processor')
     add('--image-size', type=int, nargs=2, default=default.image_size, metavar=('WIDTH', 'HEIGHT'), help='in pixels')
-    add('--people', type=int, nargs=2, default=default.people, metavar=('MIN', 'MAX'), help='in an image, 1 to 12')
+    add('--people', type=int, nargs=2, default=default.people, metavar=('MIN', 'MAX'), help='per image, 1 to 12')
     add(
         '--crowd-index',
         type=float,
@@ -27,11 +27,11 @@ def parse_args() -> argparse.Namespace:
     add('--occluders', type=float, default=default.occluders, help='mean number of things in front of people')
     add('--distractors', type=float, default=default.distractors, help='mean number of branches, posts, stray limbs')
     add('--clutter', type=float, default=default.clutter, help='how busy the background is, 0 to 1')
-    add('--contrast', type=float, default=default.contrast, help='from 0, people hardly stand out, to 1')
-    add('--truncation', type=float, default=default.truncation, help='share of images whose border cuts people')
-    add('--facing', type=float, default=default.facing, help='degrees that bodies turn from the camera at most')
-    add('--upright', action='store_true', help='nobody is upside down')
-    add('--min-area', type=float, default=default.min_area, help='pixels to have keypoints labelled; 1024 in COCO')
+    add('--contrast', type=float, default=default.contrast, help='from 0, where people hardly stand out, to 1')
+    add('--truncation', type=float, default=default.truncation, help='share of images whose border cuts people off')
+    add('--facing', type=float, default=default.facing, help='largest turn of bodies from the camera, in degrees')
+    add('--upright', action='store_true', help='draw no people upside down')
+    add('--min-area', type=float, default=default.min_area, help='least visible pixels to label keypoints; COCO: 1024')
     add('--contact-sheet', metavar='FILE', help='also write a picture of the first images of val2017')
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Draws Figure 5 of the paper: training accuracy, training loss and validation AP of one run or several.
+"""Draws Figure 5 of the paper: training accuracy, training loss and validation AP of one or more runs.
 
 Drops of the learning rate are marked. A work dir of a resumed training gives one curve; where two runs in it logged
 the same iterations, those of the later run are drawn.

@@ -44,7 +44,7 @@ def test_there_and_back_gives_the_same_weights(stock, tmp_path):
 
 
 def test_official_modules_in_the_blocks_are_renamed(tmp_path):
-    """Somebody's HRNet with houqb's CoordAtt as `coordatt` in each block has the same layers under another name."""
+    """A third-party HRNet with houqb's CoordAtt as `coordatt` in each block has the same layers under other names."""
     ours = CAHRNet(EXTRA)
     theirs = {key.replace('.ca.norm2.', '.coordatt.'): value for key, value in ours.state_dict().items()}
     torch.save(theirs, tmp_path / 'official.pth')
@@ -70,7 +70,7 @@ def trained(state_dict):
         ('ca-to-stock', lambda weights: {**weights, 'stage2.0.strange': torch.ones(1)}, r'stage2\.0\.strange'),
     ],
 )
-def test_what_cannot_be_mapped_is_named_and_nothing_is_written(direction, change, named, tmp_path):
+def test_what_cannot_be_converted_is_named_and_nothing_is_written(direction, change, named, tmp_path):
     torch.save(change(CAHRNet(EXTRA).state_dict()), tmp_path / 'source.pth')
     with pytest.raises(ConversionError, match=named):
         convert_checkpoint(direction, CONFIG, str(tmp_path / 'source.pth'), str(tmp_path / 'target.pth'))

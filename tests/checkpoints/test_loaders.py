@@ -40,7 +40,7 @@ class Call:
         return self.reduced
 
     def __call__(self):
-        """Makes it a function to call for pickle."""
+        """Makes pickle call the function."""
 
 
 def history(log, **state) -> HistoryBuffer:
@@ -50,7 +50,7 @@ def history(log, **state) -> HistoryBuffer:
 
 
 def address_of(array: np.ndarray, typestr: str) -> OrderedDict:
-    """An object that NumPy takes for an array at the address that it names."""
+    """An object that NumPy mistakes for an array at a given address."""
     claims = OrderedDict(a=0)
     claims.__array_interface__ = dict(shape=(1,), typestr=typestr, data=(array.ctypes.data, True), version=3)
     return claims
@@ -68,7 +68,7 @@ def named_type(code: str) -> OrderedDict:
 
 
 def pointers() -> Call:
-    """The type of objects without its flag: NumPy would take eight bytes of the file for a pointer."""
+    """The type of objects without its flag: NumPy would mistake eight bytes of the file for a pointer."""
     return Call(np.dtype, 'O', False, True, state=(3, '|', None, None, None, 8, 8, 0))
 
 
@@ -193,7 +193,7 @@ def test_errors_of_the_network_keep_their_type(server):
         load('http://127.0.0.1:1/nowhere.pth')
 
 
-# What other packages allow so that torch.load reads the same files.
+# The entries with which other packages let torch.load read the same files.
 RECIPE = [RECONSTRUCT, SCALAR, np.ndarray, np.dtype, type(np.dtype('f8')), type(np.dtype('i8')), HistoryBuffer, getattr]
 
 

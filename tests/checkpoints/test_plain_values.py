@@ -1,4 +1,4 @@
-"""What MMEngine writes into a checkpoint is read again, as torch reads it without a guard."""
+"""Whatever MMEngine writes into a checkpoint is read as torch reads it without a guard."""
 
 import itertools
 import pickle
@@ -19,7 +19,7 @@ from versions import since_torch
 pytestmark = since_torch('2.6', 'before, MMEngine reads checkpoints itself')
 NUM_EPOCHS, NUM_ITERS = 4, 3
 ONE_CYCLE = dict(type='OneCycleLR', by_epoch=False, eta_max=0.5, total_steps=NUM_EPOCHS * NUM_ITERS)
-# What MMEngine keeps in a checkpoint beside tensors and plain containers comes from these.
+# The sources of what MMEngine keeps in a checkpoint beside tensors and plain containers.
 OPTIONS = {
     'a function of a scheduler, averaged weights': dict(param_scheduler=ONE_CYCLE, custom_hooks=[dict(type='EMAHook')]),
     'metrics in a scheduler and a hook': dict(

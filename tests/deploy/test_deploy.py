@@ -28,8 +28,8 @@ def heatmaps(model, crops):
     return model.head(model.backbone(crops))
 
 
-def relative_difference(found, expected):
-    return float((found - expected).abs().max() / expected.abs().max())
+def relative_difference(actual, expected):
+    return float((actual - expected).abs().max() / expected.abs().max())
 
 
 def test_a_fused_model_has_the_same_heatmaps_and_no_norms(model):
@@ -75,7 +75,7 @@ def test_a_graph_may_take_pixels_and_decode_and_describes_its_input(model, graph
 def test_a_graph_decodes_peaks_anywhere_as_mmpose_does(model, tmp_path):
     model = copy.deepcopy(model)
     model.backbone = nn.Identity()
-    model.head = nn.Sequential(nn.AvgPool2d(4))  # so the image is what is decoded
+    model.head = nn.Sequential(nn.AvgPool2d(4))  # so that the image itself is decoded
     model.head.decoder = MSRAHeatmap(input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
     model.head.decode = lambda maps: HeatmapHead(2, 3, decoder=dict(model.cfg.codec)).decode(maps)
     export_onnx(model, tmp_path / 'decoded.onnx', (96, 128), simcc=True)
@@ -120,14 +120,14 @@ def test_a_joint_that_is_nowhere_is_nowhere_in_a_graph_that_decodes(model, tmp_p
     assert names == ['simcc_x', 'simcc_y']
 
 
-# In TensorRT's parser, OpenVINO, OpenCV and CoreML alike.
+# Supported by TensorRT's parser, OpenVINO, OpenCV and CoreML.
 COMMON = {
     *('Add', 'AveragePool', 'Clip', 'Concat', 'Constant', 'Conv', 'Div', 'Gather', 'HardSwish', 'Identity', 'Mul'),
     *('ReduceMean', 'Relu', 'Reshape', 'Resize', 'Sigmoid', 'Slice', 'Split', 'Sub', 'Transpose'),
 }
 
 
-# Only of a graph that decodes. TensorRT has them too.
+# Only in graphs that decode. TensorRT supports them too.
 DECODING = {
     *('And', 'ArgMax', 'Cast', 'Equal', 'Expand', 'GatherElements', 'Greater', 'Less', 'Max', 'Min', 'Mod'),
     *('ReduceMax', 'Shape', 'Unsqueeze'),
@@ -187,13 +187,13 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
         return step(batch)
 
     model.test_step = test_step
-    found = list(predict_people(model, (taken.append(person) or person for person in people), batch_size=3))
+    samples = list(predict_people(model, (taken.append(person) or person for person in people), batch_size=3))
     assert batches == [(3, 3, False), (3, 6, False), (1, 7, False)]
-    assert len(found) == len(people)
-    for sample, (image, box) in zip(found, people, strict=True):
+    assert len(samples) == len(people)
+    for sample, (image, box) in zip(samples, people, strict=True):
         (alone,) = inference_topdown(model, image if isinstance(image, np.ndarray) else str(image), [box])
         expected = alone.pred_instances
-        # Weights are random, so heatmaps are nearly flat, and some peak may be one of rounding.
+        # Weights are random, so heatmaps are nearly flat, and some peaks may come from rounding.
         assert np.median(np.abs(sample.pred_instances.keypoints - expected.keypoints)) < 0.01
         np.testing.assert_allclose(sample.pred_instances.keypoint_scores, expected.keypoint_scores, atol=1e-5)
     assert list(predict_people(model, [])) == []
@@ -218,7 +218,7 @@ def test_a_wrong_graph_is_noticed(model):
     assert not difference.is_small
 
 
-def test_a_tie_counts_as_rounding_and_a_keypoint_that_is_always_wrong_does_not():
+def test_a_tie_counts_as_rounding_and_an_always_wrong_keypoint_does_not():
     same = np.zeros((8, 17))
     tie, wrong = same.copy(), same.copy()
     tie[0, 0] = 6

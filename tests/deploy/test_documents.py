@@ -1,4 +1,4 @@
-"""The programs of README and docs/deploy.md, run as they stand there."""
+"""Runs the programs of README and docs/deploy.md unchanged."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ DOCUMENTS = [Path(__file__).parents[2] / name for name in ('README.md', 'docs/de
 
 
 def program(word: str) -> str:
-    """The program that has this word in it."""
+    """The program that contains a word."""
     text = ''.join(document.read_text() for document in DOCUMENTS)
     (program,) = [code for code in re.findall(r'```python\n(.*?)```', text, re.DOTALL) if word in code]
     return program
@@ -25,7 +25,7 @@ def program(word: str) -> str:
 
 @pytest.fixture(params=['noise', 'real'])
 def people(request, tmp_path) -> list[tuple[str, list[float]]]:
-    """The image and the box [left, top, width, height] of each."""
+    """The image and the box [left, top, width, height] of each person."""
     if request.param == 'noise':
         cv2.imwrite(str(tmp_path / 'noise.png'), np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
         return [(str(tmp_path / 'noise.png'), [7.3 * number, 11, 40 + 20 * number, 170]) for number in range(8)]
@@ -48,7 +48,7 @@ def test_rtmlib_gives_the_keypoints_of_mmpose(model, graph, people, tmp_path, mo
         code = program('rtmlib').replace('(192, 256)', '(96, 128)').replace('[[50, 20, 300, 480]]', f'[{box}]')
         exec(code.replace('people.jpg', file), names)
         (sample,) = inference_topdown(model, file, [box])
-        pixels = max(width / 96, height / 128) * 1.25  # of the image, for one of the crop
+        pixels = max(width / 96, height / 128) * 1.25  # of the image per pixel of the crop
         differences.append(np.abs(names['keypoints'] - sample.pred_instances.keypoints) / pixels)
         np.testing.assert_allclose(names['scores'], sample.pred_instances.keypoint_scores, atol=1e-3)
     assert np.percentile(differences, 95) < 0.01
@@ -71,6 +71,6 @@ def test_rtmlib_decodes_udp_heatmaps_as_mmpose_does():
     heatmaps = codec.encode(places)['heatmaps']
     expected, scores = codec.decode(heatmaps.copy())
     crop = dict(center=np.array([96, 128]), scale=np.array([192, 256]))
-    found, found_scores = rtmlib.ViTPose.postprocess(None, [heatmaps[None].copy()], **crop)
-    np.testing.assert_allclose(found, expected, atol=0.01)
-    np.testing.assert_allclose(found_scores, scores)
+    keypoints, keypoint_scores = rtmlib.ViTPose.postprocess(None, [heatmaps[None].copy()], **crop)
+    np.testing.assert_allclose(keypoints, expected, atol=0.01)
+    np.testing.assert_allclose(keypoint_scores, scores)

@@ -34,7 +34,7 @@ def checkpoint(config, drawn_data, tmp_path, monkeypatch):
     return tmp_path / 'weights.pth'
 
 
-def test_the_command_writes_a_checked_graph_of_more_crops_than_there_are_people(tool, config, checkpoint, tmp_path):
+def test_the_command_writes_a_checked_graph_for_more_crops_than_people(tool, config, checkpoint, tmp_path):
     target = tmp_path / 'new/folder/model.onnx'
     code, out, _ = tool('export', config, checkpoint, '--out', target, '--batch', 40, '--rounds', 1)
     assert code == 0

@@ -60,7 +60,7 @@ def start_two(folder):
 
 @pytest.fixture(scope='module')
 def folder(once):
-    """What both processes left."""
+    """The results of both processes."""
     return once('two_processes', start_two)
 
 

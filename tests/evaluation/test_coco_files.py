@@ -28,7 +28,7 @@ def content(person=(), image=(), **lists):
 
 @pytest.fixture
 def problems(tmp_path):
-    """Writes annotations or, as a list, a result, and returns the problems of reading it; they call the file FILE."""
+    """Writes annotations or, if a list, a result, and returns the problems of reading it, with the file as FILE."""
 
     def read(written, num_keypoints=17):
         file = tmp_path / 'file.json'
@@ -105,7 +105,7 @@ def test_data_that_is_not_json_is_refused(problems):
         assert 'FILE is not JSON' in problems(data)[0]
 
 
-def test_what_is_read_is_what_was_written_less_what_nobody_asked_for(tmp_path):
+def test_what_was_written_is_read_except_for_unknown_fields(tmp_path):
     file = tmp_path / 'file.json'
     file.write_text(json.dumps(content(dict(segmentation=[[NAN]], iscrowd=True), info='a dictionary', licenses=3)))
     assert read_annotations(file, 17) == content(dict(iscrowd=1))

@@ -27,7 +27,7 @@ def ann_file(dataset, write_json):
 
 @pytest.fixture
 def samples(dataset):
-    """What a top-down model passes to a metric."""
+    """Samples as a top-down model passes them to a metric."""
     samples = []
     for index, detection in enumerate(make_detections(dataset, 0.08, 1, np.random.default_rng(6))):
         joints = np.reshape(detection['keypoints'], (1, 17, 3))

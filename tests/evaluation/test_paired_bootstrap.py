@@ -15,7 +15,7 @@ from ca_hrnet_plugin.evaluation.paired_bootstrap import ResampledCurves, over_ru
 
 
 def copies(dataset, detections, multiplicities):
-    """The data set with so many copies of each image, next to each other and with ids of their own."""
+    """The data set with a number of copies of each image, next to each other and with their own ids."""
     images, annotations, more_detections = [], [], []
     for image, times in zip(dataset['images'], multiplicities, strict=True):
         for _ in range(times):
@@ -114,7 +114,7 @@ def test_the_difference_is_that_of_the_figures_and_a_seed_repeats_it(pair):
 
 @pytest.mark.parametrize(('num_runs', 'deviation_of_runs'), [(3, 0), (3, 4), (5, 1)])
 def test_the_interval_over_runs_and_images_covers_the_truth_as_often(num_runs, deviation_of_runs):
-    # Each image has a difference of its own, and each run one: only some of both were drawn. The truth is 0.
+    # Each image and each run has its own difference, and only some of both are drawn. The truth is 0.
     rng, num_images = np.random.default_rng(0), 100
     num_covered, num_trials = 0, 2000
     for _ in range(num_trials):

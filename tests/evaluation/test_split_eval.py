@@ -87,7 +87,7 @@ def test_people_out_of_a_level_are_ignored_however_badly_they_are_found(evaluate
     assert figures['AR (hidden low)'] == 1
     assert figures['AP (hidden high)'] == pytest.approx(0.5)
     assert figures['AR (hidden high)'] == pytest.approx(0.5)
-    # Both people together: at 5 thresholds both are right; at the others first one is wrong, then one is right.
+    # Both people together: at 5 thresholds both are right; at the others the first is wrong and the second right.
     assert figures['AP'] == pytest.approx((5 * 1 + 5 * 0.5 * 51 / 101) / 10)
 
 
@@ -106,7 +106,7 @@ def test_a_detection_of_nobody_is_wrong_in_the_crowd_level_of_its_image(evaluate
     nobody = detection(instance(3000, image_id=2), 0.9)
     figures = evaluate([alone, *pair], [*detections, nobody])
     assert figures['AP (crowd easy)'] == pytest.approx(1)
-    # Each stands among all joints of the other: the crowd index is 1 or a little below.
+    # Each person stands among all joints of the other person: the crowd index is 1 or a little below.
     assert figures['AP (crowd hard)'] == pytest.approx(2 / 3)
     assert (figures['instances (crowd easy)'], figures['instances (crowd hard)']) == (1, 2)
 

@@ -45,13 +45,13 @@ def test_equals_timm_at_the_same_width(shape, training):
     theirs = timm.layers.coord_attn.CoordAttn(shape[1], rd_channels=ours.conv1.out_channels, bias=True).double()
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found = []
+    results = []
     for module in (ours, theirs):
         leaf = x.clone().requires_grad_()
         out = module.train(training)(leaf)
         out.square().sum().backward()
-        found.append([out, leaf.grad, module.conv_w.weight.grad])
-    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
+        results.append([out, leaf.grad, module.conv_w.weight.grad])
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize('shape', SHAPES)

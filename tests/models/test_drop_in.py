@@ -75,8 +75,8 @@ def test_the_tracing_onnx_exporter_takes_any_batch_size(backbone, tmp_path):
     axes = {'x': {0: 'batch'}}
     torch.onnx.export(backbone, (X.float(),), path, input_names=['x'], dynamic_axes=axes, **options)
     x = torch.randn(5, 3, 64, 96)
-    (found, *_) = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider']).run(None, {'x': x.numpy()})
-    np.testing.assert_allclose(found, backbone(x)[0].detach(), rtol=1e-3, atol=1e-4)
+    (actual, *_) = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider']).run(None, {'x': x.numpy()})
+    np.testing.assert_allclose(actual, backbone(x)[0].detach(), rtol=1e-3, atol=1e-4)
 
 
 @both
@@ -84,8 +84,8 @@ def test_the_tracing_onnx_exporter_takes_any_batch_size(backbone, tmp_path):
 def test_memory_saved_by_checkpointing_changes_no_gradient(backbone, kind, memory_format):
     saving = kind(EXTRA, init_cfg=None, with_cp=True)
     saving.double().load_state_dict(backbone.state_dict())
-    found, expected = (
+    actual, expected = (
         gradients(network.to(memory_format=memory_format), X.to(memory_format=memory_format))
         for network in (saving, backbone)
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(actual, expected)

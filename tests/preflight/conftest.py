@@ -14,7 +14,7 @@ from ca_hrnet_plugin import config_path
 
 @pytest.fixture(scope='session')
 def whole_config(tmp_path_factory):
-    """Read once: reading it takes longer than most tests here."""
+    """Read only once, because reading it takes longer than most tests here."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path_factory.mktemp('data')))
         return Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))

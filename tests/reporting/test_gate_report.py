@@ -66,7 +66,7 @@ def test_own_gates_give_the_poses_of_mmpose_and_others_do_not(model):
 def test_other_gates_change_nothing_where_gates_see_nothing(model):
     for name, parameter in model.named_parameters():
         if name.endswith(('.conv_h.weight', '.conv_w.weight')):
-            torch.nn.init.zeros_(parameter)  # what is left is a bias for each channel
+            torch.nn.init.zeros_(parameter)  # leaves a bias for each channel
     poses, statistics = predict_with_gates(model, read_protocol(CONFIG), 4)
     own = keypoints(poses['own gates'])
     for name in ("another person's", 'mean profile', 'mean channel'):

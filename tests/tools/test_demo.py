@@ -15,7 +15,7 @@ DEMO = Path(__file__).parents[2] / 'tools/demo.py'
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts the quick demo as on a terminal whose Ctrl-C reaches all its processes."""
+    """Starts the quick demo as a process group, which Ctrl-C on a terminal reaches as a whole."""
 
     def start() -> subprocess.Popen:
         return subprocess.Popen(
@@ -37,14 +37,14 @@ def test_the_demo_goes_on_after_ctrl_c_and_ends_with_a_table_and_a_page(start, t
         assert interrupted.poll() is None, interrupted.stderr.read()
         time.sleep(0.05)
     os.killpg(interrupted.pid, signal.SIGINT)
-    _, told = interrupted.communicate()
-    assert told.endswith('interrupted: the same command goes on from here\n')
+    _, stderr = interrupted.communicate()
+    assert stderr.endswith('interrupted: run the same command to continue\n')
     assert interrupted.returncode
     assert not (out / 'start/epoch_2.pth').exists()
 
     resumed = start()
-    printed, told = resumed.communicate()
-    assert resumed.returncode == 0, told
+    printed, stderr = resumed.communicate()
+    assert resumed.returncode == 0, stderr
     last_run = max((out / 'start').glob('*/vis_data/scalars.json'))
     records = [json.loads(line) for line in last_run.read_text().splitlines()]
     assert {record['epoch'] for record in records if 'loss' in record} <= {2}, 'the first epoch is not trained again'
@@ -58,5 +58,5 @@ def test_the_demo_goes_on_after_ctrl_c_and_ends_with_a_table_and_a_page(start, t
         'CA-HRNet + 2 - HRNet + 2',
         'CA-HRNet + 2 - HRNet + 2, 95 % over images',
     ]
-    assert 'CA-HRNet, further: 100%' in told
+    assert 'CA-HRNet, further: 100%' in stderr
     assert (out / 'report/index.html').stat().st_size < 1e6

@@ -1,4 +1,4 @@
-"""What coordinate attention costs: networks that differ in their attention alone, measured side by side in one run."""
+"""The cost of coordinate attention: networks that differ only in their attention, measured side by side in one run."""
 
 from .measure import count_kernels, measure_peak_memory, measure_saved_bytes, time_side_by_side
 from .variants import ONLY_FOR, VARIANTS, build_pose_model

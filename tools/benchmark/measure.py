@@ -1,4 +1,4 @@
-"""Time, memory and calls of functions that are to be compared."""
+"""Measures the time, memory and kernels of functions to compare them."""
 
 import itertools
 import json
@@ -15,11 +15,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils import benchmark
 from torch.utils._python_dispatch import TorchDispatchMode
 
-MIN_SECONDS = 0.3  # of one measurement, unless a call takes longer
+MIN_SECONDS = 0.3  # per measurement, unless a call takes longer
 
 
 class Timing(NamedTuple):
-    """Of a function, the seconds of a call and their ratio to its baseline's, for each measurement."""
+    """The seconds per call of a function, and their ratios to those of its baseline, for each measurement."""
 
     seconds: list[float]
     ratios: list[float]
@@ -32,25 +32,25 @@ def time_side_by_side(
     on_round: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = benchmark.timer,
 ) -> dict[Hashable, Timing]:
-    """Times each function right after or before its baseline, so that whatever else the machine does falls on both.
+    """Times each function right before or after its baseline, so that other load on the machine affects both.
 
     Args:
         functions (Mapping[Hashable, Callable]): What to time, by name.
-        baselines (Mapping[Hashable, Hashable]): Of each function the one that it is compared with. One that is a
-            baseline alone has no ratios.
-        rounds (int): Measurements of each pair. The order is reversed from round to round.
+        baselines (Mapping[Hashable, Hashable]): The baseline of each function. A function that is only a baseline has
+            no ratios.
+        rounds (int): The number of measurements of each pair. The order is reversed from round to round.
         on_round (Callable): Called after each round.
-        clock (Callable): Seconds; by default torch's own, which waits for a GPU.
+        clock (Callable): Returns seconds; by default torch's timer, which waits for a GPU.
     """
 
-    # torch's Timer would call each function twice more before every measurement, even where a call takes seconds.
+    # torch's Timer would call each function two more times before every measurement, even if a call takes seconds.
     def measure(name: Hashable, repeats: int) -> float:
         if repeats > 1:
             functions[name]()  # the first call after another network's takes a third longer in ONNX Runtime
-        begun = clock()
+        start = clock()
         for _ in range(repeats):
             functions[name]()
-        return (clock() - begun) / repeats
+        return (clock() - start) / repeats
 
     repeats = {}
     for name, function in functions.items():
@@ -69,23 +69,23 @@ def time_side_by_side(
 
 
 def measure_saved_bytes(module: nn.Module, forward: Callable[[], object]) -> int:
-    """Counts the bytes of activations that a forward pass keeps for backward, shared storages once.
+    """Counts the bytes of a forward pass's saved activations, shared storages once.
 
     Args:
-        module (nn.Module): Whose parameters and buffers are not counted.
-        forward (Callable): Runs it.
+        module (nn.Module): The module that runs. Its parameters and buffers are not counted.
+        forward (Callable): Runs the forward pass.
     """
     own = {tensor.untyped_storage().data_ptr() for tensor in itertools.chain(module.parameters(), module.buffers())}
-    kept = {}
+    saved = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def save(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage
+        saved[storage.data_ptr()] = storage
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = forward()  # noqa: F841, which keeps the graph, and so every storage, until it is counted
-    return sum(storage.nbytes() for pointer, storage in kept.items() if pointer not in own)
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        result = forward()  # noqa: F841  keeps the graph, and thus every storage, until it is counted
+    return sum(storage.nbytes() for pointer, storage in saved.items() if pointer not in own)
 
 
 class _KernelCounter(TorchDispatchMode):
@@ -99,12 +99,12 @@ class _KernelCounter(TorchDispatchMode):
 
 
 def count_kernels(function: Callable[[], object], device: str = 'cpu') -> int:
-    """Counts the kernels that a call launches on CUDA, or on the CPU the ATen operators it calls, views left out."""
+    """Counts the kernels that a call launches on CUDA or, on the CPU, its ATen operators other than views."""
     if device == 'cuda':
         with profile(activities=[ProfilerActivity.CUDA]) as record:
             function()
             torch.cuda.synchronize()
-        # The others are what the host calls to launch them.
+        # The other events are the host's calls that launch them.
         return sum(event.device_type == DeviceType.CUDA for event in record.events())
     with _KernelCounter() as counter:
         function()
@@ -112,7 +112,7 @@ def count_kernels(function: Callable[[], object], device: str = 'cpu') -> int:
 
 
 def measure_peak_memory(function: Callable[[], object], device: str = 'cpu') -> int:
-    """Measures how many bytes of tensors a call holds on a device at most, beyond those that were there before."""
+    """Measures the peak memory of a call on a device: bytes of tensors beyond those that existed before."""
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -120,7 +120,7 @@ def measure_peak_memory(function: Callable[[], object], device: str = 'cpu') -> 
         return torch.cuda.max_memory_allocated() - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         function()
-    # Of each operator events() has the sum alone, in which what it held meanwhile is not seen.
+    # events() has only the sum of each operator, which hides the memory that it held temporarily.
     with tempfile.TemporaryDirectory() as folder:
         record.export_chrome_trace(f'{folder}/trace.json')
         trace = json.loads(Path(folder, 'trace.json').read_text())['traceEvents']

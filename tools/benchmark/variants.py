@@ -1,4 +1,4 @@
-"""The networks set side by side: stock HRNet, CA-HRNet, and CA-HRNet with other forms of the same attention."""
+"""The networks to compare: stock HRNet, CA-HRNet, and CA-HRNet with other forms of the same attention."""
 
 import copy
 
@@ -57,14 +57,14 @@ ONLY_FOR = {FROZEN: 'inference'}
 
 
 def build_pose_model(config: str, variant: str) -> nn.Module:
-    """Builds the pose model of a config as a variant, at random weights.
+    """Builds the pose model of a config as a variant, with random weights.
 
     Args:
-        config (str): Path of a config of stock HRNet or CA-HRNet. Where it has attention, other forms have theirs.
+        config (str): Path of a config of stock HRNet or CA-HRNet. Other forms have attention in the same places.
         variant (str): One of ``VARIANTS``.
 
     Raises:
-        ValueError: The variant is unknown, or the config's backbone is another one.
+        ValueError: The variant is unknown, or the config's backbone is neither HRNet nor CAHRNet.
     """
     if variant not in VARIANTS:
         raise ValueError(f'variant {variant!r}: give one of {", ".join(VARIANTS)}')
@@ -72,14 +72,14 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
     init_default_scope(cfg.default_scope)
     model = copy.deepcopy(cfg.model.to_dict())
     if model['backbone']['type'] not in ('HRNet', 'CAHRNet'):
-        raise ValueError(f'{config} has a backbone of {model["backbone"]["type"]}: give one of HRNet or CAHRNet')
+        raise ValueError(f'{config} has the backbone {model["backbone"]["type"]}: give a config of HRNet or CAHRNet')
     backbone = model['backbone'] | dict(type='HRNet', init_cfg=None)
     attention = {key: backbone.pop(key) for key in ('ca_cfg', 'ca_stages', 'warm_start') if key in backbone}
     if variant in OTHER_FORMS:
         ca_cfg = attention.get('ca_cfg', {})
         reduction = {name: value for name, value in ca_cfg.get('attention', {}).items() if name == 'reduction'}
         attention['ca_cfg'] = ca_cfg | dict(attention=dict(type=OTHER_FORMS[variant], **reduction))
-        attention['warm_start'] = 'none'  # as it stands in the other code, not blended in
+        attention['warm_start'] = 'none'  # unchanged, not blended in
     if variant != 'HRNet':
         backbone |= dict(type='CAHRNet', **attention)
     model['backbone'] = backbone
@@ -90,7 +90,7 @@ def build_pose_model(config: str, variant: str) -> nn.Module:
 
 
 def frozen(model: nn.Module, input_size: tuple[int, int]) -> nn.Module:
-    """A copy of CA-HRNet with the gates that it has for one random crop, on average over each channel."""
+    """A copy of CA-HRNet whose gates are frozen to the channel means for a random crop."""
     width, height = input_size
     crop = torch.rand(1, 3, height, width)
     return with_constant_gates(model, gate_statistics(model.backbone.eval(), [crop]))

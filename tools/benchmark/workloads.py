@@ -1,4 +1,4 @@
-"""What is timed: inference and training, of the backbone and of the whole pose model, in each way of running them."""
+"""The workloads to time: inference and training of the backbone or of the whole pose model, in several modes."""
 
 import copy
 import tempfile
@@ -28,21 +28,21 @@ def make_workload(
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
 ) -> Callable[[], object]:
-    """Gives a function to time.
+    """Makes a function to time.
 
     Args:
-        model (nn.Module): A pose model, which is used up.
+        model (nn.Module): A pose model, which is changed.
         task (str): ``'inference'`` or ``'training'``: forward and backward of the backbone, and with the whole model
             the optimizer's step too.
         part (str): ``'backbone'``, or ``'model'``, with data preprocessor, flip test and decoding.
         mode (str): One of ``MODES``. ``'ONNX Runtime'`` and ``'OpenVINO'`` run backbone and head.
-        batch_size (int): Crops.
+        batch_size (int): The number of crops.
         input_size (tuple[int, int]): Width and height of a crop.
-        dtype (torch.dtype): Of autocast, if not float32.
-        channels_last (bool): Memory format of weights and input.
+        dtype (torch.dtype): The dtype of autocast, which float32 turns off.
+        channels_last (bool): Whether weights and input are in channels-last memory format.
 
     Raises:
-        ValueError: There is no such combination.
+        ValueError: The combination is not supported.
     """
     device = next(model.parameters()).device
     width, height = input_size
@@ -64,7 +64,7 @@ def make_workload(
     if (task, part, dtype) == ('inference', 'model', torch.bfloat16):
         raise ValueError('MMPose decodes through NumPy, which has no bfloat16: give --parts backbone')
     if (task, part, dtype, device.type) == ('training', 'model', torch.float16, 'cpu'):
-        raise ValueError('MMEngine trains in float16 on a GPU alone: give --parts backbone, or --dtypes bfloat16')
+        raise ValueError('MMEngine trains in float16 only on a GPU: give --parts backbone, or --dtypes bfloat16')
     if channels_last:
         model, crops = model.to(memory_format=torch.channels_last), crops.to(memory_format=torch.channels_last)
     model.train(task == 'training')
@@ -78,7 +78,7 @@ def make_workload(
     elif mode == 'CUDA graph':
         network.compile(mode='reduce-overhead')
 
-    # Older versions of torch refuse float32 here, even where nothing is cast.
+    # Older versions of torch refuse float32 here, even if nothing is cast.
     cast = dtype != torch.float32
     autocast = torch.autocast(device.type, dtype if cast else None, enabled=cast)
     if part == 'backbone':
@@ -104,12 +104,12 @@ def make_workload(
         return torch.no_grad()(autocast(lambda: model.test_step(copy.deepcopy(data))))
     wrappers = {torch.float32: OptimWrapper, torch.float16: AmpOptimWrapper, torch.bfloat16: Bfloat16OptimWrapper}
     wrapper = wrappers[dtype](optimizer=torch.optim.Adam(model.parameters(), 1e-6))
-    model.train_cfg = dict(compute_acc=False)  # what a log says of a step is not the step
+    model.train_cfg = dict(compute_acc=False)  # accuracy is only for the log
     return lambda: model.train_step(copy.deepcopy(data), wrapper)
 
 
 def compile_blocks(network: nn.Module) -> None:
-    """Compiles each residual block in place, for fixed sizes. Blocks of one kind and size share what is compiled."""
+    """Compiles each residual block in place, for fixed sizes. Blocks of the same type and size share compiled code."""
     for block in network.modules():
         if isinstance(block, (BasicBlock, Bottleneck)):
             block.compile(dynamic=False)

@@ -1,4 +1,4 @@
-"""A synthetic crowd in COCO format: drawing people, and writing what MMPose's COCO configs read."""
+"""Draws a synthetic crowd, and writes it in the COCO format that MMPose's configs read."""
 
 from .contact_sheet import contact_sheet
 from .scene import SceneOptions

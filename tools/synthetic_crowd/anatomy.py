@@ -1,7 +1,7 @@
-"""The shape of the body: rings of flesh on bones, which joined make limbs, trunk, head, hair and skirt."""
+"""The shape of the body: rings of flesh on bones, which are joined to limbs, trunk, head, hair and skirt."""
 
-# Rings of each tube from one end to the other: bone (or two, where a joint bends the flesh), centre in the bone's
-# frame, half width, half depth, and where the ring is tilted the rise of its back. Fractions of the stature.
+# The rings of each tube, from end to end: bone (or two, where a joint bends the flesh), centre in the bone's frame,
+# half width, half depth and, if the ring is tilted, the rise of its back. Lengths are fractions of the stature.
 TRUNK_TUBES = {
     'torso': (
         ('pelvis', (0, -0.060, 0), 0.022, 0.024),
@@ -143,8 +143,8 @@ LIMB_TUBES = {
         ('foot', (0.002, -0.041, 0.034), 0.003, 0.008),
     ),
 }
-# Their rings run from the upper end to the lower; those of the others upwards.
+# Tubes whose rings run downwards; the rings of all others run upwards.
 DOWNWARD_TUBES = ('arm', 'hand', 'thumb', 'leg', 'foot', 'long_hair')
 
-# A skirt spans both thighs: how far down them each ring is, 1 at the knees, and its radius.
+# A skirt spans both thighs. For each ring: the position along the thighs, 1 at the knees, and the radius.
 SKIRT_RINGS = ((-0.10, 0.040), (0.20, 0.058), (0.6, 0.070), (1.0, 0.080))

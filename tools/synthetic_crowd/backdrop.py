@@ -1,4 +1,4 @@
-"""What is behind people: ground in perspective, and a street, park, room or blur beyond it."""
+"""The background: ground in perspective, and a street, park, room or blur beyond it."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ _TEXELS_PER_METRE = 96
 
 @cache
 def _noise_tile(kind: str, side: int = _TILE) -> np.ndarray:
-    """Noise, (side, side) int16 with mean 0 and standard deviation 32, that wraps around. The same in every process."""
+    """Noise that wraps around, (side, side) int16, mean 0, standard deviation 32, the same in every process."""
     noise = np.random.default_rng(0).normal(0, 32, (side, side))
     falloff = {'grain': 0, 'rough': 1.0, 'cloud': 1.7}[kind]
     if falloff:
@@ -127,8 +127,8 @@ def _room(rng: np.random.Generator, size: tuple[int, int], horizon: float, num_t
 
 
 def _blur(rng: np.random.Generator, size: tuple[int, int], horizon: float, num_things: int) -> np.ndarray:
-    """Out-of-focus lights and shapes, some of the sizes and colours of people far off."""
-    width, height = size[0] // 4, size[1] // 4  # the blur leaves nothing finer
+    """Out-of-focus lights and shapes, some with the sizes and colours of distant people."""
+    width, height = size[0] // 4, size[1] // 4  # the blur leaves no finer details
     image = _gradient(_color(rng, 20, 200, 14), _color(rng, 20, 200, 14), (width, height))
     for _ in range(6 + 3 * num_things):
         center = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
@@ -139,7 +139,7 @@ def _blur(rng: np.random.Generator, size: tuple[int, int], horizon: float, num_t
 
 
 def _paving(rng: np.random.Generator, base: np.ndarray) -> np.ndarray:
-    """A square of ground, (_PAVING, _PAVING, 3), to be laid side by side."""
+    """A square of ground to repeat, (_PAVING, _PAVING, 3)."""
     image = np.full((_PAVING, _PAVING, 3), base.clip(20, 235), np.uint8)
     step = int(rng.choice((32, 64, 128)))
     line = (base * rng.uniform(0.65, 1.12)).clip(0, 255).tolist()
@@ -159,9 +159,9 @@ def _paving(rng: np.random.Generator, base: np.ndarray) -> np.ndarray:
 
 
 def _laid(paving: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The paving, repeated without end, at texels x and y, (H, W) float32 each.
+    """The endlessly repeated paving at texels x and y, (H, W) float32 each.
 
-    With positions in whole 32nds of a texel, which cv2.warpPerspective would round differently on another processor.
+    Positions are whole 32nds of a texel, because cv2.warpPerspective rounds differently on other processors.
     """
     x, y = (np.rint(texels.clip(-1e6, 1e6) * 32).astype(np.int32) for texels in (x, y))
     whole = np.stack([x >> 5, y >> 5], axis=-1) % _PAVING
@@ -177,7 +177,7 @@ def _ground(rng: np.random.Generator, x: np.ndarray, z: np.ndarray, footprint: n
     heading = rng.uniform(0, np.pi)
     cos, sin = np.float32(_TEXELS_PER_METRE * np.cos(heading)), np.float32(_TEXELS_PER_METRE * np.sin(heading))
     floor = _laid(paving, x * cos + z * sin, z * cos - x * sin)
-    # Far off, what is finer than a pixel would flicker: it fades into the mean.
+    # Far away, details finer than a pixel would flicker, so they fade into the mean.
     kept = np.minimum(np.float32(6 / _TEXELS_PER_METRE) / footprint, np.float32(1))
     kept = (kept * 255).astype(np.uint8)
     mean = cv2.multiply(cv2.merge([255 - kept] * 3), (*base.clip(0, 255), 0), scale=1 / 255)
@@ -187,23 +187,23 @@ def _ground(rng: np.random.Generator, x: np.ndarray, z: np.ndarray, footprint: n
 def backdrop(
     rng: np.random.Generator, camera: Camera, size: tuple[int, int], clutter: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paints what is behind the people.
+    """Paints the background.
 
     Args:
         rng (np.random.Generator): Where the randomness comes from.
-        camera (Camera): Where the ground is.
+        camera (Camera): The camera, which decides where the ground is.
         size (tuple[int, int]): Width and height in pixels.
-        clutter (float): How busy it is, from 0 to 1.
+        clutter (float): How busy the background is, from 0 to 1.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: RGB image, (H, W, 3) uint8, and where it shows ground, (H, W) bool.
+        tuple[np.ndarray, np.ndarray]: RGB image, (H, W, 3) uint8, and the mask of the ground, (H, W) bool.
     """
     scenery = (_street, _park, _room, _blur)[rng.integers(4)]
     indoors = scenery is _room
     far = camera.position[2] + (rng.uniform(3, 5) if indoors else 40)  # where the ground ends
     x, y, z = camera.rays(size)
     height = np.float32(camera.position[1])
-    ground = np.float32(far) * y < height * z  # where rays come down before they are too far
+    ground = np.float32(far) * y < height * z  # where rays reach the ground before it ends
     horizon = np.count_nonzero(~ground) / size[0]  # the mean row where ground begins
 
     image = scenery(rng, size, horizon, round(8 * clutter))

@@ -1,4 +1,4 @@
-"""Bodies: flesh put on skeletons of any build in any pose."""
+"""Bodies: flesh on skeletons of any build in any pose."""
 
 from typing import NamedTuple
 
@@ -33,10 +33,10 @@ def _rings() -> list[_Ring]:
 
 
 def _joined_tubes(names: list[str]) -> tuple[np.ndarray, ...]:
-    """What joins rings, given the tube of each: pairs of rings, strip places, and each ring's neighbours."""
+    """How rings are joined, given the tube of each: pairs of rings, strip places, and each ring's neighbours."""
     pairs = np.array([(i, i + 1) for i in range(len(names) - 1) if names[i] == names[i + 1]])
     places = [(i - names.index(names[i]) + 0.5) / (names.count(names[i]) - 1) for i, _ in pairs]
-    neighbours = np.arange(len(names))[:, None].repeat(2, axis=1)  # of an end ring one is the ring itself
+    neighbours = np.arange(len(names))[:, None].repeat(2, axis=1)  # an end ring is one of its own neighbours
     neighbours[pairs[:, 1], 0] = pairs[:, 0]
     neighbours[pairs[:, 0], 1] = pairs[:, 1]
     return pairs, np.array(places), neighbours
@@ -51,8 +51,8 @@ _THIGH = -_OFFSET[BONE_INDEX['left_shin'], 1]  # its length
 _PARENT = np.array([BONE_INDEX.get(bone.parent, 0) for bone in BONES])
 _TUBES = [f'{ring.side} {ring.tube}' for ring in _RINGS] + [' skirt'] * len(_SKIRT_RINGS)
 
-# Strips are what the body's surface is made of, each between two rings. STRIP_PLACES says how far along its tube each
-# lies, from 0 to 1; garments end by it.
+# The body's surface consists of strips, each between two rings. STRIP_PLACES is the position of each strip along its
+# tube, from 0 to 1, which decides where garments end.
 STRIP_RINGS, STRIP_PLACES, _NEIGHBOURS = _joined_tubes(_TUBES)
 STRIP_TUBES = np.array([_TUBES[i].split(' ')[1] for i, _ in STRIP_RINGS])
 
@@ -66,9 +66,9 @@ class Bodies(NamedTuple):
 
     corners: np.ndarray  # (P, R, NUM_SIDES, 3), of the rings
     normals: np.ndarray  # (P, R, NUM_SIDES, 3)
-    cloth: np.ndarray  # (P, R, NUM_SIDES, 2): sideways and upward place in an upright body, where patterns hang
+    cloth: np.ndarray  # (P, R, NUM_SIDES, 2): position sideways and upwards in an upright body, for patterns
     landmarks: np.ndarray  # (P, 17, 3), the COCO keypoints
-    flesh: np.ndarray  # (P, 17): how deep under its surface each landmark lies at most
+    flesh: np.ndarray  # (P, 17): the largest depth of each landmark under the surface
     pelvis: np.ndarray  # (P, 3)
     stature: np.ndarray  # (P,)
 
@@ -82,7 +82,7 @@ class Bodies(NamedTuple):
 
 
 def random_builds(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws statures in metres, (P,), and the metres for each unit along the axes of each bone, (P, J, 3).
+    """Draws statures in metres, (P,), and metres per unit along the axes of each bone, (P, J, 3).
 
     About one in six is a child, with a child's large head and short legs.
     """
@@ -117,10 +117,10 @@ def pose_bodies(angles: np.ndarray, root: np.ndarray, stature: np.ndarray, scale
         angles (np.ndarray): Flexion, abduction and twist of each bone in degrees, (P, J, 3).
         root (np.ndarray): Pitch, roll and yaw of each body in degrees, (P, 3).
         stature (np.ndarray): Metres, (P,).
-        scale (np.ndarray): Metres for each unit along the axes of each bone, (P, J, 3).
+        scale (np.ndarray): Metres per unit along the axes of each bone, (P, J, 3).
 
     Returns:
-        Bodies: Standing on the ground.
+        Bodies: The bodies, standing on the ground.
     """
     tilt, yaw = np.deg2rad(root), np.deg2rad(root)
     tilt[:, 2], yaw[:, :2] = 0, 0
@@ -147,7 +147,7 @@ def pose_bodies(angles: np.ndarray, root: np.ndarray, stature: np.ndarray, scale
 
 
 def _cloth(scale: np.ndarray) -> np.ndarray:
-    """Where each corner is sideways and upwards in metres while the body is at rest, (P, R, NUM_SIDES, 2)."""
+    """The position of each corner of a body at rest, sideways and upwards in metres, (P, R, NUM_SIDES, 2)."""
     rest = np.zeros_like(scale)
     for index in range(1, len(BONES)):
         rest[:, index] = rest[:, _PARENT[index]] + _OFFSET[index] * scale[:, _PARENT[index]]
@@ -176,7 +176,7 @@ def _posed_rings(orientation: np.ndarray, origin: np.ndarray, scale: np.ndarray)
     center = origin[:, first] + _turn(turn, _CENTER * size)
     a, b = _turn(turn, _A * size), _turn(turn, _B * size)
 
-    # Where flesh bends, the second bone would put the ring elsewhere: take the middle.
+    # Where flesh bends, the second bone would put the ring elsewhere, so take the middle.
     blended = np.flatnonzero(first != second)
     turn, size = orientation[:, second[blended]], scale[:, first[blended]]
     from_joint = (_CENTER[blended] - _OFFSET[second[blended]]) * size

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Camera(NamedTuple):
-    """World points in metres to pixels of the image, where whole numbers are the middles of pixels."""
+    """Maps world points in metres to pixels of the image, where whole numbers are the centres of pixels."""
 
     position: np.ndarray  # (3,)
     turn: np.ndarray  # (3, 3), world to camera; the camera looks along its -z and has y up
@@ -24,7 +24,7 @@ class Camera(NamedTuple):
         return in_camera[..., :2] / depth[..., None] * (self.focal, -self.focal) + self.center, depth
 
     def rays(self, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where the ray through each pixel goes in the world for each metre along the camera's axis.
+        """The direction of the ray through each pixel in the world, per metre along the camera's axis.
 
         Args:
             size (tuple[int, int]): Width and height of the image in pixels.
@@ -48,14 +48,14 @@ def random_camera(rng: np.random.Generator) -> Camera:
 
 
 def framed(camera: Camera, points: np.ndarray, size: tuple[int, int], fill: float, place: np.ndarray) -> Camera:
-    """Zooms and shifts, as cropping a larger photo does, so that points come to lie within the image.
+    """Zooms and shifts, as cropping a larger photo does, so that points lie within the image.
 
     Args:
-        camera (Camera): From where.
+        camera (Camera): The camera to zoom and shift.
         points (np.ndarray): World points to frame, (..., 3).
         size (tuple[int, int]): Width and height of the image in pixels.
-        fill (float): Share of the image that the points span in the tighter direction; above 1 some are cut off.
-        place (np.ndarray): Where the points lie in the room that is left, (2,), from 0, left or top, to 1.
+        fill (float): Share of the image that the points span in the tighter direction; above 1, some are cut off.
+        place (np.ndarray): Where the points lie in the remaining room, (2,), from 0, left or top, to 1.
 
     Returns:
         Camera: The camera with that frame.

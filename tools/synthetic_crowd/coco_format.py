@@ -1,4 +1,4 @@
-"""The truth about a scene, and what a person detector might say of it, as COCO's dictionaries."""
+"""The ground truth of a scene, and detections as of a person detector, as COCO's dictionaries."""
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -37,14 +37,14 @@ CATEGORY = dict(
 
 
 def annotations(scene: Scene, image_id: int, min_area: float = 0) -> list[dict]:
-    """The annotations of all people of whom at least one pixel shows.
+    """The annotations of all people with at least one visible pixel.
 
     Box, area and segmentation are those of the visible silhouette, as in COCO.
 
     Args:
-        scene (Scene): Picture and truth.
-        image_id (int): Of the picture; annotation ids are 100 times it and on.
-        min_area (float): Who shows fewer pixels has no keypoints labelled.
+        scene (Scene): The scene.
+        image_id (int): The image's id. Annotation ids start at 100 times this id.
+        min_area (float): People with fewer visible pixels have no labelled keypoints.
 
     Returns:
         list[dict]: As in ``person_keypoints_*.json``.
@@ -76,15 +76,15 @@ def annotations(scene: Scene, image_id: int, min_area: float = 0) -> list[dict]:
 
 
 def detections(rng: np.random.Generator, truth: list[dict], image_id: int, size: tuple[int, int]) -> list[dict]:
-    """Boxes as of a good person detector: a little off, some missed, some doubled, some of nobody.
+    """Boxes as of a good person detector: slightly off, some missed, some doubled, some false.
 
-    The smaller the visible silhouette and the less of its box it fills, the likelier it is missed and the less sure and
-    the less exact its box. Boxes of nobody, and second boxes of the same person, mostly score low.
+    The smaller the visible silhouette and the less of its box it fills, the more likely it is missed, and the lower the
+    score and precision of its box. False boxes, and second boxes of the same person, mostly have low scores.
 
     Args:
         rng (np.random.Generator): Where the randomness comes from.
         truth (list[dict]): Annotations of the image.
-        image_id (int): Of the image.
+        image_id (int): The image's id.
         size (tuple[int, int]): Width and height of the image in pixels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A contact sheet: many pictures of a COCO folder on one, half of them with their annotations drawn."""
+"""A contact sheet: many images of a COCO folder in one picture, with and without their annotations drawn."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def _with_skeletons(image: np.ndarray, people: list[dict], limbs: list[list[int]
 
 
 def contact_sheet(data_root: str | Path, out_file: str | Path, columns: int = 6, rows: int = 4) -> None:
-    """Writes the first images of val2017 as one picture; every other row repeats the one above with annotations.
+    """Writes the first images of val2017 as one picture; every other row repeats the row above with annotations.
 
     Args:
         data_root (str | Path): Folder in COCO 2017's layout.
@@ -42,7 +42,7 @@ def contact_sheet(data_root: str | Path, out_file: str | Path, columns: int = 6,
         rows (int): Rows, an even number.
 
     Raises:
-        ValueError: The annotations are none or of no image, or an image cannot be read.
+        ValueError: The annotations are invalid or have no images, or an image cannot be read.
         OSError: The picture cannot be written.
     """
     data_root = Path(data_root)
@@ -51,7 +51,7 @@ def contact_sheet(data_root: str | Path, out_file: str | Path, columns: int = 6,
     lines = []
     images = content['images'][: columns * rows // 2]
     if not images:
-        raise ValueError(f'{ann_file} holds no image')
+        raise ValueError(f'{ann_file} has no images')
     for first in range(0, len(images), columns):
         pairs = []
         for image in images[first : first + columns]:

@@ -1,4 +1,4 @@
-"""Where people stand, and what the frame shows of them, so that the image has the crowding asked for."""
+"""Places people and frames them, so that the image has the requested crowding."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .body import Bodies
 from .camera import Camera, framed, random_camera
 from .shapes import NUM_SIDES
 
-_SPACINGS = (0.03, 2.5)  # metres from one person to the next across the view, at least and at most
+_SPACINGS = (0.03, 2.5)  # smallest and largest distance of neighbours across the view, in metres
 _NUM_BISECTIONS = 4
 _NUM_UPPER_BODY = 13  # keypoints, from the nose to the hips
 
@@ -18,14 +18,14 @@ def place_people(
 ) -> tuple[Bodies, Camera]:
     """Spreads people over the ground and frames them.
 
-    People stand one behind the other at depths that do not touch, and are drawn apart sideways as far as brings the
-    crowd index of their projected joints closest to the target.
+    People stand behind each other at separate depths. They are moved apart sideways until the crowd index of their
+    projected joints is closest to the target.
 
     Args:
         rng (np.random.Generator): Where the randomness comes from.
         bodies (Bodies): People at the origin.
         size (tuple[int, int]): Width and height of the image in pixels.
-        target (float): The crowd index wanted.
+        target (float): The requested crowd index.
         truncated (bool): Whether the border of the image cuts through people.
 
     Returns:
@@ -44,7 +44,7 @@ def place_people(
         view = framed(camera, points, size, fill, place)
         if not truncated:
             return view
-        shift = (0.2 + 0.6 * place) * size - view.project(landmarks[focus])[0]  # zoomed in on somebody
+        shift = (0.2 + 0.6 * place) * size - view.project(landmarks[focus])[0]  # zoomed in on a person
         return view._replace(center=view.center + shift)
 
     def spread(spacing: float) -> np.ndarray:
@@ -66,11 +66,11 @@ def place_people(
 
 
 def _expected_crowd_index(view: Camera, outline: np.ndarray, landmarks: np.ndarray, size: tuple[int, int]) -> float:
-    """The crowd index if nobody hid another."""
+    """The crowd index if no person hid another."""
     limits = np.asarray(size) - 1
     outline = view.project(outline)[0].clip(0, limits).reshape(len(landmarks), -1, 2)
     low, high = outline.min(axis=1), outline.max(axis=1)
     joints = view.project(landmarks)[0]
     inside = ((joints >= 0) & (joints <= limits)).all(axis=-1, keepdims=True)
     keypoints, bboxes = np.concatenate([joints, inside], axis=-1), np.concatenate([low, high - low], axis=-1)
-    return crowd_index([dict(keypoints=k, bbox=bbox) for k, bbox in zip(keypoints, bboxes, strict=True)])
+    return crowd_index([dict(keypoints=points, bbox=bbox) for points, bbox in zip(keypoints, bboxes, strict=True)])

@@ -1,4 +1,4 @@
-"""What a camera does to a scene: haze, defocus, motion blur, exposure, vignetting, noise and compression."""
+"""The effects of a camera: haze, defocus, motion blur, exposure, vignetting, noise and compression."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from .backdrop import noise
 
 
 def composed(backdrop: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    """Lays RGB multiplied by coverage, and coverage, (H, W, 4), over a backdrop, (H, W, 3); uint8."""
+    """Lays a layer of coverage-weighted RGB and coverage, (H, W, 4), over a backdrop, (H, W, 3); uint8."""
     *image, coverage = cv2.split(layer)
     uncovered = cv2.merge([255 - coverage] * 3)
     return cv2.add(cv2.multiply(backdrop, uncovered, scale=1 / 255), cv2.merge(image))
@@ -19,7 +19,7 @@ def _motion_blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     end = rng.integers(length)
     ends = ((0, int(end)), (length - 1, int(length - 1 - end)))
     cv2.line(kernel, *(ends if rng.random() < 0.5 else [point[::-1] for point in ends]), 1)
-    summed = cv2.filter2D(image, cv2.CV_16S, kernel)  # exact, where a kernel of fractions is not the same everywhere
+    summed = cv2.filter2D(image, cv2.CV_16S, kernel)  # exact; a kernel of fractions gives other bits elsewhere
     return cv2.convertScaleAbs(summed, alpha=1 / kernel.sum())
 
 
@@ -29,7 +29,7 @@ def photographed(rng: np.random.Generator, image: np.ndarray, contrast: float) -
     Args:
         rng (np.random.Generator): Where the randomness comes from.
         image (np.ndarray): The scene.
-        contrast (float): From 0, most of it lost in haze or darkness, to 1, nothing lost on purpose.
+        contrast (float): From 0, where most of it is lost in haze or darkness, to 1, where none is.
     """
     height, width = image.shape[:2]
     if rng.random() < 0.12:

@@ -1,4 +1,4 @@
-"""Poses: joint angles drawn around what people do, always within the anatomical ranges."""
+"""Random poses: joint angles around those of common activities, within the anatomical ranges."""
 
 import numpy as np
 
@@ -127,8 +127,8 @@ def random_pose(
 
     Args:
         rng (np.random.Generator): Where the randomness comes from.
-        facing (float): Degrees from the camera that the body turns away at most.
-        upright (bool): Whether nobody is upside down.
+        facing (float): The largest turn of the body from the camera, in degrees.
+        upright (bool): Whether to draw no pose upside down.
 
     Returns:
         tuple[str, np.ndarray, np.ndarray]: A key of ``POSES``; flexion, abduction and twist of every bone in degrees,

@@ -1,4 +1,4 @@
-"""Things in the scene: seats, what stands in front of people, and what looks like a limb but is none."""
+"""Things in the scene: seats, things in front of people, and things that look like limbs."""
 
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ def _prop(rng: np.random.Generator, mesh: Mesh, tones: np.ndarray, roughness: fl
 
 
 def seat(rng: np.random.Generator, pelvis: np.ndarray, yaw: float, stature: float) -> Prop:
-    """A stool, bench or chair under somebody who sits facing ``yaw`` radians."""
+    """A stool, bench or chair under a person who sits facing ``yaw`` radians."""
     top = pelvis[1] - 0.062 * stature
     forward = np.array([np.sin(yaw), 0, np.cos(yaw)])
     width, depth = rng.uniform(0.34, 0.5) + (rng.random() < 0.3) * rng.uniform(0.3, 0.8), rng.uniform(0.32, 0.42)
@@ -116,7 +116,7 @@ def _limb(rng: np.random.Generator, at: np.ndarray) -> Prop:
 
 
 def _branch(rng: np.random.Generator, at: np.ndarray) -> Prop:
-    """A crooked branch with twigs, that comes in from one side."""
+    """A crooked branch with twigs that enters from the side."""
     side = rng.choice((-1, 1))
     start = at + np.array([side * rng.uniform(0.5, 2.0), rng.uniform(0.8, 2.2), 0])
     steps = rng.normal((-side * 0.32, 0.03, 0), (0.08, 0.14, 0.06), (7, 3))
@@ -144,12 +144,12 @@ _DISTRACTORS = (_limb, _branch, _trunk, _post)
 
 
 def _crowded_spot(rng: np.random.Generator, bodies: Bodies) -> np.ndarray:
-    """A place on the ground near somebody."""
+    """A place on the ground near a person."""
     return bodies.pelvis[rng.integers(len(bodies.pelvis))] * (1, 0, 1) + rng.normal(0, 0.25, 3) * (1, 0, 0)
 
 
 def occluders(rng: np.random.Generator, num: int, bodies: Bodies, camera: Camera) -> list[Prop]:
-    """Things on the ground on the line from the camera to somebody."""
+    """Things on the ground between the camera and people."""
     props = []
     for _ in range(num):
         spot = _crowded_spot(rng, bodies)
@@ -162,7 +162,7 @@ def occluders(rng: np.random.Generator, num: int, bodies: Bodies, camera: Camera
 
 
 def distractors(rng: np.random.Generator, num: int, bodies: Bodies) -> list[Prop]:
-    """Things of the shapes, sizes and colours of limbs, most of them behind people."""
+    """Things with the shapes, sizes and colours of limbs, most of them behind people."""
     return [
         _DISTRACTORS[rng.integers(len(_DISTRACTORS))](
             rng, _crowded_spot(rng, bodies) + rng.normal((0, 0, -0.9), (0.5, 0, 0.7))

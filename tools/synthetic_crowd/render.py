@@ -1,4 +1,4 @@
-"""Renders meshes through a z-buffer into what deferred shading needs, and shades them."""
+"""Renders meshes through a z-buffer, with deferred shading."""
 
 from typing import NamedTuple
 
@@ -14,27 +14,27 @@ _NEAR, _FAR = 0.5, 100.0  # metres
 
 
 class Buffers(NamedTuple):
-    """What each rendered pixel shows, (H, W) each, at SUPERSAMPLING times the size of the image."""
+    """The content of each rendered pixel, (H, W) each, at SUPERSAMPLING times the size of the image."""
 
-    surface: np.ndarray  # row of the palette, 0 where nothing is
+    surface: np.ndarray  # row of the palette, 0 if empty
     shade: np.ndarray  # light from 0 to 1
     pattern: np.ndarray  # Mesh.pattern
-    metres: np.ndarray  # along the camera's axis; where nothing is, far away
+    metres: np.ndarray  # along the camera's axis; far away if empty
 
     def samples(self, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rendered pixels within each pixel of the image.
 
         Args:
-            owner (np.ndarray): Who owns each row of the palette, 0 for nobody.
+            owner (np.ndarray): The person of each row of the palette, 0 for things.
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Whom each shows, and metres from the camera; (samples, H, W) at image size.
+            tuple[np.ndarray, np.ndarray]: The person in each, and metres from the camera, (samples, H, W) each.
         """
         return _blocks(owner[self.surface]), _blocks(self.metres)
 
 
 def majority(shown: np.ndarray, metres: np.ndarray) -> np.ndarray:
-    """Whom most samples of each pixel show, (H, W); of several as common, the nearest."""
+    """The person that most samples of each pixel show, (H, W); on a tie, the nearest."""
     votes = sum((shown == other).astype(np.float32) for other in shown)
     return np.take_along_axis(shown, (votes - metres / (2 * _FAR)).argmax(axis=0)[None], axis=0)[0]
 
@@ -46,7 +46,7 @@ def _blocks(values: np.ndarray) -> np.ndarray:
 
 
 class Palette(NamedTuple):
-    """The colours of surfaces; row 0 is nothing."""
+    """The colours of surfaces; row 0 stands for empty pixels."""
 
     colors: np.ndarray  # (K, 2, 3), RGB
     roughness: np.ndarray  # (K,), how strongly a surface varies
@@ -77,27 +77,27 @@ def random_light(rng: np.random.Generator) -> Light:
 
 
 def _corners(points: np.ndarray, triangles: np.ndarray, camera: Camera, scale: float) -> np.ndarray:
-    """The corners of triangles, (F, 3, 3): x and y in rendered pixels, and 1 / metres; NaN if not before the camera."""
+    """The corners of triangles, (F, 3, 3): x and y in rendered pixels, and 1 / metres; NaN behind the camera."""
     pixels, metres = camera.project(points)
     metres[metres < _NEAR] = np.nan
     return np.column_stack([(pixels + 0.5) * scale - 0.5, 1 / metres])[triangles]
 
 
 def _repeated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each index as often as ``counts`` says, and the numbers from 0 within each."""
+    """Repeats each index ``counts`` times, and numbers the repetitions of each from 0."""
     index = np.repeat(np.arange(len(counts)), counts)
     return index, np.arange(len(index)) - np.repeat(counts.cumsum() - counts, counts)
 
 
 def _edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far each edge runs in x and in y, (F, 3), and twice the area, (F,), below 0 where the front is seen."""
+    """The extent of each edge in x and in y, (F, 3), and twice the area, (F,), negative if seen from the front."""
     following = corners[:, [1, 2, 0]] - corners
     run, rise = following[..., 0], following[..., 1]
     return run, rise, run[:, 0] * rise[:, 1] - rise[:, 0] * run[:, 1]
 
 
 def _covered(corners: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangle, x and y of each pixel whose middle is in a triangle seen from the front, (N,) each: scan conversion."""
+    """Scan conversion: triangle, x and y of each pixel with its centre in a triangle seen from the front, (N,) each."""
     faces = np.flatnonzero(_edges(corners)[2] < 0)
     corners = corners[faces]
     (x, y), (run, rise, _) = np.moveaxis(corners[..., :2], -1, 0), _edges(corners)
@@ -105,7 +105,7 @@ def _covered(corners: np.ndarray, width: int, height: int) -> tuple[np.ndarray, 
     triangle, row = _repeated((bottom - top + 1).clip(0).astype(int))
     row = row + top[triangle]
 
-    # Each row of a triangle is the stretch between its edges: those that go down the image are to the left.
+    # Each row of a triangle is the stretch between its edges. Edges that go down the image are to the left.
     with np.errstate(divide='ignore', invalid='ignore'):
         edge_x = (x - y * (run / rise))[triangle] + row[:, None] * (run / rise)[triangle]
     left = np.ceil(np.where(rise[triangle] > 0, edge_x, 0).max(axis=1)).clip(0, width)
@@ -118,13 +118,13 @@ def rasterise(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Light) -
     """Draws a mesh through a z-buffer.
 
     Args:
-        mesh (Mesh): Everything in the scene; rows of the palette from 1.
-        camera (Camera): Who looks.
+        mesh (Mesh): Everything in the scene, with rows of the palette from 1.
+        camera (Camera): The camera.
         size (tuple[int, int]): Width and height of the image in pixels.
-        light (Light): What shines.
+        light (Light): The light.
 
     Returns:
-        Buffers: What each rendered pixel shows.
+        Buffers: The content of each rendered pixel.
     """
     width, height = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
     corners = _corners(mesh.vertices, mesh.triangles, camera, SUPERSAMPLING)
@@ -154,16 +154,16 @@ def rasterise(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Light) -
     shade[pixel] = (shares * light_there[mesh.triangles[triangle]]).sum(axis=1)
     pattern[pixel] = (shares * mesh.pattern[mesh.triangles[triangle]]).sum(axis=1)
     metres = (1 / nearest).astype(np.float32)
-    return Buffers(*(each.reshape(height, width) for each in (surface, shade, pattern, metres)))
+    return Buffers(*(values.reshape(height, width) for values in (surface, shade, pattern, metres)))
 
 
 def ground_shadow(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Light) -> np.ndarray:
-    """How much light reaches the ground, (H, W) uint8, where the image shows ground."""
+    """The light that reaches the ground, (H, W) uint8, where the image shows ground."""
     height_over_ground = np.maximum(mesh.vertices[:, 1:2], 0)
     flat = mesh.vertices - light.direction / light.direction[1] * height_over_ground
-    lit = mesh.normals @ light.direction > -0.3  # what faces away casts the same shadow as what is before it
+    lit = mesh.normals @ light.direction > -0.3  # back faces cast the same shadow as front faces
     triangles = mesh.triangles[lit[mesh.triangles[:, 0]]]
-    half = size[0] // 2, size[1] // 2  # it is blurred anyway
+    half = size[0] // 2, size[1] // 2  # the shadow is blurred anyway
     _, x, y = _covered(_corners(flat * (1, 0, 1), triangles, camera, 0.5), *half)
     shadow = np.full(half[::-1], 255, np.uint8)
     shadow[y, x] = 255 * (0.85 - 0.75 * (1 - light.ambient))
@@ -172,18 +172,18 @@ def ground_shadow(mesh: Mesh, camera: Camera, size: tuple[int, int], light: Ligh
 
 
 def _ambient_occlusion(metres: np.ndarray) -> np.ndarray:
-    """Darkens what lies behind its surroundings (Luft et al., Unsharp masking the depth buffer)."""
+    """Darkens pixels that lie behind their surroundings (Luft et al., Unsharp masking the depth buffer)."""
     behind = metres - cv2.blur(metres, (8 * SUPERSAMPLING + 1, 8 * SUPERSAMPLING + 1))
     return 1 - cv2.min(cv2.max(behind, 0), 0.5)
 
 
 def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray) -> np.ndarray:
-    """Colours what the buffers hold.
+    """Colours the rendered pixels.
 
     Args:
-        buffers (Buffers): What each rendered pixel shows.
+        buffers (Buffers): The content of each rendered pixel.
         palette (Palette): The colours.
-        light (Light): What shines.
+        light (Light): The light.
         texture (np.ndarray): Noise of the size of the buffers, mean 0, standard deviation 32.
 
     Returns:
@@ -191,16 +191,16 @@ def paint(buffers: Buffers, palette: Palette, light: Light, texture: np.ndarray)
     """
     height, width = buffers.surface.shape
     size = (width // SUPERSAMPLING, height // SUPERSAMPLING)
-    there = np.flatnonzero(buffers.surface)
-    surface, shade, pattern = (each.take(there) for each in (buffers.surface, buffers.shade, buffers.pattern))
+    drawn = np.flatnonzero(buffers.surface)
+    surface, shade, pattern = (values.take(drawn) for values in (buffers.surface, buffers.shade, buffers.pattern))
     second = (pattern * 2 + 2000).astype(np.int32) % 2 == 0
-    shade = shade * _ambient_occlusion(buffers.metres).take(there)
-    shade *= 1 + palette.roughness.astype(np.float32)[surface] * texture.take(there) / np.float32(64)
+    shade = shade * _ambient_occlusion(buffers.metres).take(drawn)
+    shade *= 1 + palette.roughness.astype(np.float32)[surface] * texture.take(drawn) / np.float32(64)
     level = (shade * _NUM_LEVELS).clip(0, _NUM_LEVELS - 1).astype(np.int32)
 
     brightness = light.cool + (light.warm - light.cool) * np.linspace(0, 1, _NUM_LEVELS)[:, None]
     shaded = np.full((len(palette.colors), 2, _NUM_LEVELS, 4), 255, np.uint8)  # each colour at each level, and coverage
     shaded[..., :3] = (palette.colors[:, :, None] * brightness).clip(0, 255)
     image = np.zeros(height * width, np.uint32)  # of four bytes
-    image[there] = shaded.view(np.uint32).take((2 * surface + second) * _NUM_LEVELS + level)
+    image[drawn] = shaded.view(np.uint32).take((2 * surface + second) * _NUM_LEVELS + level)
     return cv2.resize(image.view(np.uint8).reshape(height, width, 4), size, interpolation=cv2.INTER_AREA)

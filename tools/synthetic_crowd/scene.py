@@ -1,4 +1,4 @@
-"""Composes a scene: who is there, where they stand, what hides them, and what the camera sees."""
+"""Composes a scene: people, where they stand, things that hide them, and the camera's image."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,20 +24,20 @@ MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 64, 2048
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What is hard in a scene, and how hard.
+    """The difficulties of a scene.
 
     Args:
-        people (tuple[int, int]): Least and most people in an image, 1 to 12; as in COCO, few are commoner than many.
+        people (tuple[int, int]): Least and most people in an image, 1 to 12; as in COCO, small groups are more common.
         crowd_index (float): Crowd index to aim at in every image of two or more people, from 0 to 1: CrowdPose's mean
-            over people of the joints of others in a person's box / own joints. Somebody alone has 0.
+            over people of the joints of others in a person's box / own joints. A single person has 0.
         occluders (float): Mean number of things in front of people in an image.
         distractors (float): Mean number of limb-like things in an image: branches, posts, trunks, stray limbs.
         clutter (float): How busy the background is, from 0 to 1.
-        contrast (float): From 0, people hardly stand out, to 1.
+        contrast (float): From 0, where people hardly stand out, to 1.
         truncation (float): Share of images whose border cuts through people.
-        facing (float): Degrees from the camera that a body turns away at most, from 0 to 180, which is any side.
-        upright (bool): Whether nobody is upside down.
-        min_area (float): Whose visible area in pixels is smaller has a box and no keypoints; COCO's is 32 x 32.
+        facing (float): The largest turn of a body from the camera, in degrees from 0 to 180.
+        upright (bool): Whether to draw no people upside down.
+        min_area (float): People with a smaller visible area in pixels have a box and no keypoints; 32 x 32 in COCO.
         image_size (tuple[int, int]): Width and height in pixels.
 
     Raises:
@@ -70,7 +70,7 @@ class SceneOptions:
             value = getattr(self, name)
             if not 0 <= value <= limit:
                 raise ValueError(f'{name}={value}: must be from 0 to {limit}')
-        reach = min(1.0, 0.3 * (self.people[1] - 1))  # beyond it, too many are hidden altogether
+        reach = min(1.0, 0.3 * (self.people[1] - 1))  # beyond it, too many people are hidden entirely
         if not 0 <= self.crowd_index <= reach:
             raise ValueError(
                 f'crowd_index={self.crowd_index}: must be from 0 to {reach:.1f}, '
@@ -79,10 +79,10 @@ class SceneOptions:
 
 
 class Scene(NamedTuple):
-    """A picture and the truth about it."""
+    """An image and its ground truth."""
 
     image: np.ndarray  # (H, W, 3) uint8, RGB
-    instances: np.ndarray  # (H, W) uint8: 1 + person that a pixel shows, 0 for none
+    instances: np.ndarray  # (H, W) uint8: 1 + the person that a pixel shows, or 0
     keypoints: np.ndarray  # (P, 17, 3): x and y in pixels, and COCO's visibility
 
 
@@ -97,10 +97,10 @@ def _seats(rng: np.random.Generator, poses: list[str], roots: np.ndarray, bodies
 def _keypoints(
     bodies: Bodies, camera: Camera, instances: np.ndarray, shown: np.ndarray, surface_depth: np.ndarray
 ) -> np.ndarray:
-    """Where the keypoints are, and whether the camera sees them, (P, 17, 3).
+    """The positions of the keypoints, and whether the camera sees them, (P, 17, 3).
 
-    A keypoint is seen where its pixel shows its own person, half of it at least at a surface no farther in front of the
-    keypoint than flesh is deep there. Otherwise something hides it: another person, a thing, or the person's own body.
+    A keypoint is visible if its pixel shows its own person, and at least half of the pixel shows a surface no farther
+    in front of it than the flesh is deep. Otherwise another person, a thing or the person's own body hides it.
     """
     height, width = instances.shape
     pixels, depth = camera.project(bodies.landmarks)
@@ -115,7 +115,7 @@ def _keypoints(
 
 
 def draw_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
-    """Draws one scene. The same state of ``rng`` and the same options give the same scene."""
+    """Draws a scene. The same state of ``rng`` and the same options give the same scene."""
     size = options.image_size
     num_people = int(rng.integers(options.people[0], options.people[1] + 1, size=2).min())
     poses, angles, roots = zip(
@@ -135,7 +135,7 @@ def draw_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
     heights = camera.focal * bodies.stature / camera.project(bodies.pelvis)[1]  # in pixels
     people = dress(bodies, outfits, heights > _DETAILED_FROM, 1)
     mesh, palette, owner = _assembled(people, outfits.colors, props)
-    blended = rng.uniform(0.2, 0.9) * (1 - options.contrast)  # low contrast: everybody in the colours behind them
+    blended = rng.uniform(0.2, 0.9) * (1 - options.contrast)  # at low contrast, people have the colours behind them
     palette = palette._replace(colors=palette.colors * (1 - blended) + np.array(cv2.mean(background)[:3]) * blended)
 
     buffers = rasterise(mesh, camera, size, light)
@@ -153,7 +153,7 @@ def draw_scene(rng: np.random.Generator, options: SceneOptions) -> Scene:
 
 
 def _assembled(people: Mesh, colors: np.ndarray, props: list[Prop]) -> tuple[Mesh, Palette, np.ndarray]:
-    """Everything as one mesh with its palette, and 1 + person, or 0, for each row of the palette."""
+    """The mesh of everything, its palette, and the owner of each row of the palette: 1 + person, or 0."""
     num_people = len(colors)
     first_prop = 1 + num_people * len(MATERIALS)
     meshes = [people]

@@ -20,17 +20,17 @@ _STRIP_TRIANGLES = np.concatenate(  # between the corners of one ring, 0 to N - 
 
 
 class Mesh(NamedTuple):
-    """Triangles with all that shading them needs."""
+    """Triangles with all attributes for shading."""
 
     vertices: np.ndarray  # (V, 3)
     normals: np.ndarray  # (V, 3), of unit length
     pattern: np.ndarray  # (V,): the second colour shows where the fraction is below a half
-    surface: np.ndarray  # (V,): row of the palette, the same for the corners of one triangle
+    surface: np.ndarray  # (V,): row of the palette, the same for all corners of a triangle
     triangles: np.ndarray  # (F, 3) vertex indices
 
 
 def join(meshes: list[Mesh]) -> Mesh:
-    """Makes one mesh of several."""
+    """Joins meshes into one mesh."""
     starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]])
     *attributes, triangles = zip(*meshes, strict=True)
     triangles = np.concatenate([indices + start for indices, start in zip(triangles, starts, strict=True)])
@@ -87,7 +87,7 @@ def strips(vertices: np.ndarray, normals: np.ndarray, pattern: np.ndarray, surfa
 
 
 def _tangents(points: np.ndarray) -> np.ndarray:
-    """From the point before to the point after, along the first axis."""
+    """The vectors from the previous point to the next point, along the first axis."""
     padded = np.concatenate([points[:1], points, points[-1:]])
     return padded[2:] - padded[:-2]
 
@@ -106,7 +106,7 @@ def tube(path: np.ndarray, radii: np.ndarray, surface: int, stripes_per_metre: f
 
 
 def _quads(corners: np.ndarray, normals: np.ndarray, pattern: np.ndarray, surface: int) -> Mesh:
-    """Flat quadrangles (N, 4, 3), each with one normal (N, 3)."""
+    """Flat quadrangles (N, 4, 3) with a normal each (N, 3)."""
     starts = 4 * np.arange(len(corners))[:, None, None]
     return Mesh(
         corners.reshape(-1, 3),
@@ -139,7 +139,7 @@ def box(center, size, yaw: float, surface: int, stripes_per_metre: float = 0.0) 
 
 
 def leaves(centers: np.ndarray, sizes: np.ndarray, tilt: np.ndarray, surface: int) -> Mesh:
-    """Flat leaves (N, 3) that face about along z, of half lengths (N,), with the tilts of each (N, 2) in radians."""
+    """Flat leaves at centres (N, 3) that roughly face z, with half lengths (N,) and tilts in radians (N, 2)."""
     cos, sin = np.cos(tilt[:, 0]), np.sin(tilt[:, 0])
     lean = tilt[:, 1]
     long = np.stack([cos, sin, np.sin(lean)], axis=1) * sizes[:, None]

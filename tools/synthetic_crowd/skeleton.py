@@ -1,4 +1,4 @@
-"""The skeleton: bones, how far each joint turns, and where the 17 COCO keypoints sit.
+"""The skeleton: bones, the range of each joint, and the places of the 17 COCO keypoints.
 
 Body frames have x to the person's left, y up and z forward. Lengths are fractions of the stature (proportions after
 Drillis and Contini, 1966); angles are degrees: flexion (forward), abduction (sideways, away from the body) and twist.
@@ -15,7 +15,7 @@ class Bone(NamedTuple):
     name: str
     parent: str | None
     offset: tuple[float, float, float]  # of the joint, in the parent's frame
-    flexion_sign: int  # of the turn about x that flexes it: +1 takes what stands up forward and what hangs down back
+    flexion_sign: int  # of flexion as a turn about x: +1 bends upright bones forward and hanging bones back
     flexion: tuple[float, float]
     abduction: tuple[float, float] = (0, 0)
     twist: tuple[float, float] = (0, 0)
@@ -56,7 +56,7 @@ class Landmark(NamedTuple):
     name: str
     bone: str
     offset: tuple[float, float, float]  # in the bone's frame
-    flesh: float  # how deep it lies under the surface at most, as a fraction of the stature
+    flesh: float  # largest depth under the surface, as a fraction of the stature
 
 
 LANDMARKS = (
@@ -100,7 +100,7 @@ def forward_kinematics(angles: np.ndarray, root: np.ndarray, scale: np.ndarray) 
     Args:
         angles (np.ndarray): Flexion, abduction and twist of each bone in degrees, (P, J, 3).
         root (np.ndarray): Orientation of each pelvis in the world, (P, 3, 3).
-        scale (np.ndarray): Metres for each unit along the axes of each bone, (P, J, 3).
+        scale (np.ndarray): Metres per unit along the axes of each bone, (P, J, 3).
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Orientations, (P, J, 3, 3), and origins in metres from the pelvis, (P, J, 3).

@@ -24,12 +24,12 @@ from .coco_format import CATEGORY, annotations, detections
 from .scene import SceneOptions, draw_scene
 
 DETECTIONS_FILE = 'person_detection_results/val2017_drawn_boxes.json'
-# A link to it, for configs of COCO.
+# A link to DETECTIONS_FILE, for configs of COCO.
 STOCK_DETECTIONS_FILE = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 _SPLITS = ('train2017', 'val2017')
 _FIRST_IMAGE_ID = (1, 1_000_001)  # of each split
 _JPEG_QUALITY = 92
-_ARGUMENTS_FILE = 'synthetic_crowd.json'  # there from the start: says what the folder is going to hold
+_ARGUMENTS_FILE = 'synthetic_crowd.json'  # written first, to identify the folder's content
 _CHUNK = 8  # images that a worker takes at a time
 
 
@@ -45,21 +45,21 @@ def make_synthetic_crowd(
     """Draws crowds and writes them as MMPose's COCO configs read them.
 
     The folder holds ``train2017/``, ``val2017/``, ``annotations/person_keypoints_{train,val}2017.json`` and the person
-    detections of val2017. The same arguments give the same bytes, whatever ``num_workers`` is. A folder that is whole
-    is left as it is; one that an interrupted run left behind is finished.
+    detections of val2017. The same arguments give the same bytes, whatever ``num_workers`` is. A complete folder is
+    left unchanged; the folder of an interrupted run is completed.
 
     Args:
         out_dir (str | Path): The folder, such as ``data/coco``.
         num_train (int): Images in train2017.
         num_val (int): Images in val2017.
-        seed (int): Another seed, another crowd.
-        num_workers (int, optional): Processes that draw; one for each processor by default.
+        seed (int): Another seed gives another crowd.
+        num_workers (int, optional): Processes that draw; one per processor by default.
         progress (bool): Whether to show a progress bar.
         **options: As in ``SceneOptions``.
 
     Returns:
-        dict[str, dict[str, float]]: Of each split the number of images, people and labelled keypoints, the share of
-        these that is hidden, and the mean crowd index of images of two or more people.
+        dict[str, dict[str, float]]: For each split, the number of images, people and labelled keypoints, the share of
+        hidden keypoints, and the mean crowd index of images of two or more people.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -82,7 +82,7 @@ def make_synthetic_crowd(
         drawn = [[], []]
         for split, image in _drawn(out_dir, num_images, seed, options, num_workers, progress):
             drawn[split].append(image)
-        # All at the end: what is there is whole.
+        # Written at the end, so that existing files are complete.
         _write_json(out_dir / DETECTIONS_FILE, [box for image in drawn[1] for box in image.detections])
         link = out_dir / STOCK_DETECTIONS_FILE
         link.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ def make_synthetic_crowd(
 
 
 def _claim(out_dir: Path, arguments: dict) -> None:
-    """Makes the folder one of this crowd, unless it is something else's."""
+    """Prepares the folder for this crowd, unless it holds something else."""
     file = out_dir / _ARGUMENTS_FILE
     text = json.dumps(arguments, indent=1)
     if file.exists():
@@ -101,12 +101,12 @@ def _claim(out_dir: Path, arguments: dict) -> None:
         if not isinstance(made_with, dict):
             raise ValueError(f'{file} does not say what the folder holds: take another folder')
         for name, value in json.loads(text).items():
-            if (there := made_with.get(name)) != value:
+            if (existing := made_with.get(name)) != value:
                 raise FileExistsError(
-                    f'{out_dir} holds a crowd with {name}={there!r}, not {value!r}: take another folder'
+                    f'{out_dir} holds a crowd with {name}={existing!r}, not {value!r}: take another folder'
                 )
     elif out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        raise FileExistsError(f'{out_dir} is there and is no synthetic crowd: take a new or empty folder')
+        raise FileExistsError(f'{out_dir} exists and is not a synthetic crowd: take a new or empty folder')
     else:
         out_dir.mkdir(parents=True, exist_ok=True)
         _write_text(file, text)
@@ -142,11 +142,11 @@ def _drawn(
             for task, image in zip(tasks, results, strict=True):
                 yield task[0], image
         finally:
-            pool.shutdown(cancel_futures=True)  # interrupted, it would draw all the rest first
+            pool.shutdown(cancel_futures=True)  # or an interrupted run would first draw the rest
 
 
 def _start_worker() -> None:
-    cv2.setNumThreads(0)  # the processes fill the processors
+    cv2.setNumThreads(0)  # the processes already use all processors
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends them
 
 

@@ -54,8 +54,8 @@ class Outfits(NamedTuple):
     material: np.ndarray  # (P, S): index in MATERIALS of each strip of the body
     worn: np.ndarray  # (P, S): whether the strip is there
     colors: np.ndarray  # (P, M, 2, 3): the two RGB colours of each material
-    stripes: np.ndarray  # (P, M, 2): stripes a metre, sideways and upwards
-    looseness: np.ndarray  # (P, M): metres that a material stands off the body
+    stripes: np.ndarray  # (P, M, 2): stripes per metre, sideways and upwards
+    looseness: np.ndarray  # (P, M): metres between a material and the body
 
 
 def _tones(rng: np.random.Generator, tones: np.ndarray, num: int, jitter: float) -> np.ndarray:
@@ -64,20 +64,20 @@ def _tones(rng: np.random.Generator, tones: np.ndarray, num: int, jitter: float)
 
 
 def random_outfits(rng: np.random.Generator, num_people: int) -> Outfits:
-    """Draws what each of ``num_people`` wears."""
+    """Draws an outfit for each of ``num_people``."""
     num = num_people
 
-    def one_of(values, weights):
+    def choose(values, weights):
         return rng.choice(values, size=num, p=weights)[:, None]
 
-    sleeve = one_of((0.0, 0.42, 0.72, 1.0), (0.12, 0.36, 0.08, 0.44))  # bare, short, three quarters, long
-    legs = one_of((0.30, 0.48, 0.80, 1.0), (0.12, 0.12, 0.06, 0.70))
+    sleeve = choose((0.0, 0.42, 0.72, 1.0), (0.12, 0.36, 0.08, 0.44))  # bare, short, three quarters, long
+    legs = choose((0.30, 0.48, 0.80, 1.0), (0.12, 0.12, 0.06, 0.70))
     waist = rng.uniform(0.22, 0.42, num)[:, None]
     skirted = rng.random((num, 1)) < 0.22
     coat = ~skirted & (rng.random((num, 1)) < 0.10)
     dress = skirted & (rng.random((num, 1)) < 0.5)
     hem = rng.uniform(0.4, 1.0, num)[:, None]
-    hair = one_of(('none', 'short', 'long', 'bun', 'hat'), (0.07, 0.42, 0.26, 0.10, 0.15))
+    hair = choose(('none', 'short', 'long', 'bun', 'hat'), (0.07, 0.42, 0.26, 0.10, 0.15))
     bearded = ~skirted & (rng.random((num, 1)) < 0.16)
 
     material = np.tile(_STRIP_MATERIAL, (num, 1))
@@ -90,13 +90,13 @@ def random_outfits(rng: np.random.Generator, num_people: int) -> Outfits:
     worn = np.tile(_ALWAYS, (num, 1))
     worn |= _IS_SKIRT & (skirted | coat) & (hem > STRIP_PLACES)
     worn |= _IS_HAIR & (hair != 'none')
-    for tube, there in (
+    for tube, is_worn in (
         ('long_hair', hair == 'long'),
         ('bun', hair == 'bun'),
         ('brim', hair == 'hat'),
         ('beard', bearded),
     ):
-        worn |= (tube == STRIP_TUBES) & there
+        worn |= (tube == STRIP_TUBES) & is_worn
 
     colors = np.empty((num, len(MATERIALS), 2, 3))
     for index, tones, jitter in (
@@ -131,7 +131,7 @@ def dress(bodies: Bodies, outfits: Outfits, detailed: np.ndarray, first_surface:
     Args:
         bodies (Bodies): P people.
         outfits (Outfits): What they wear.
-        detailed (np.ndarray): Whose face and thumbs are drawn, (P,) bool; from afar nobody sees them.
+        detailed (np.ndarray): Whether to draw a person's face and thumbs, which are invisible from afar, (P,) bool.
         first_surface (int): Row of the palette of the first person's first material; the rest follow, person by person.
 
     Returns:

@@ -44,7 +44,7 @@ def test_an_impossible_combination_is_named_in_one_line(tool, arguments, message
 
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_variants_differ_in_their_attention_alone(variant):
-    """In a config that attends in one stage alone, with a reduction of its own."""
+    """In a config with attention in only one stage."""
     config = config_path('ablation/ca_hrnet_w32_coco_256x192_stage4')
     backbone = build_pose_model(config, variant).backbone
     stages = {name.split('.')[0] for name, _ in backbone.named_modules() if '.ca.' in name}

@@ -10,13 +10,13 @@ CROPS = torch.randn(1, 3, 128, 96)
 
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last], ids=str)
 def test_training_saves_no_more_activations_than_other_forms(memory_format):
-    kept = {}
+    saved = {}
     crops = CROPS.to(memory_format=memory_format)
     for variant in VARIANTS:
         model = build_pose_model(CONFIG, variant).to(memory_format=memory_format)
-        kept[variant] = measure_saved_bytes(model, lambda model=model: model.backbone(crops))
-    # But for what a pooling keeps in the other forms.
-    assert kept['CA-HRNet'] <= 1.01 * min(kept['official form'], kept['timm form'])
+        saved[variant] = measure_saved_bytes(model, lambda model=model: model.backbone(crops))
+    # Except for what pooling saves in the other forms.
+    assert saved['CA-HRNet'] <= 1.01 * min(saved['official form'], saved['timm form'])
 
 
 def test_saved_bytes_are_those_that_autograd_keeps():

@@ -68,7 +68,7 @@ def test_annotations_are_exact_for_any_seed_and_options(seed, options):
 
 @pytest.fixture
 def upright(monkeypatch):
-    """Makes everybody stand at rest, turned by an angle in degrees."""
+    """Makes all people stand at rest, turned by an angle in degrees."""
 
     def at_yaw(yaw: float):
         rest = np.zeros((len(BONES), 3))
@@ -77,7 +77,7 @@ def upright(monkeypatch):
     return at_yaw
 
 
-def test_people_who_face_the_camera_show_their_face_and_left_side_on_the_right(upright):
+def test_people_facing_the_camera_show_face_and_left_side_on_the_right(upright):
     face = [KEYPOINT[name] for name in ('nose', 'left_eye', 'right_eye')]
     for yaw, visibility, sign in ((0.0, 2, 1), (180.0, 1, -1)):
         upright(yaw)

@@ -99,7 +99,7 @@ def test_the_next_run_finishes_an_interrupted_one(crowd, tmp_path, monkeypatch):
 
 def test_a_folder_of_other_files_is_left_alone(crowd, tmp_path):
     (tmp_path / 'thesis.txt').write_text('precious')
-    for folder, message in ((tmp_path, 'no synthetic crowd'), (crowd, r'people=\[1, 12\], not \[1, 3\]')):
+    for folder, message in ((tmp_path, 'not a synthetic crowd'), (crowd, r'people=\[1, 12\], not \[1, 3\]')):
         before = contents(folder)
         with pytest.raises(FileExistsError, match=message):
             make_synthetic_crowd(folder, people=(1, 3), **SMALL)
