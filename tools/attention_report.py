@@ -17,7 +17,7 @@ import pickle
 import sys
 from pathlib import Path
 
-from arguments import positive
+from arguments import positive, replace_unprintable
 from tabulate import tabulate
 
 from ca_hrnet_plugin.checkpoints.fit import load_model
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument('--format', choices=('text', 'markdown'), default='text')
     parser.add_argument('--out', type=Path, help='figure to write: .png, .jpg, .svg or .pdf')
     args = parser.parse_args()
+    replace_unprintable()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # only the tables go to standard output
             model, protocol = load_model(args.config, args.checkpoint), read_protocol(args.config)

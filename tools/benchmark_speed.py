@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from arguments import positive
+from arguments import positive, replace_unprintable
 from benchmark import (
     MODES,
     ONLY_FOR,
@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument('--format', choices=('plain', 'github'), default='plain')
     parser.add_argument('--out', type=Path, help='also write all figures to this JSON file, table by table')
     args = parser.parse_args()
+    replace_unprintable()
     args.variants = list(dict.fromkeys(['HRNet', *args.variants]))
     args.modes = list(dict.fromkeys(['eager', *args.modes]))
     if args.device == 'cuda' and not torch.cuda.is_available():

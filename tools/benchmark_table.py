@@ -25,7 +25,7 @@ import argparse
 import contextlib
 import sys
 
-from arguments import by_name, named_path
+from arguments import by_name, named_path, replace_unprintable
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
@@ -61,6 +61,7 @@ def main() -> None:
     )
     parser.add_argument('--format', choices=FORMATS, default='text')
     args = parser.parse_args()
+    replace_unprintable()
     levels = level_splits() if args.levels else []
     try:
         protocol = read_protocol(args.config, args.ann_file) if args.config or args.ann_file else None

@@ -19,6 +19,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
+from arguments import replace_unprintable
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, help='folder (default: work_dirs/demo, or work_dirs/demo_quick)')
     parser.add_argument('--quick', action='store_true', help='the whole path in a minute, on too few images to learn')
     args = parser.parse_args()
+    replace_unprintable()
     out = args.out or Path('work_dirs/demo_quick' if args.quick else 'work_dirs/demo')
     end_on_ctrl_c()
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from arguments import positive
+from arguments import positive, replace_unprintable
 from benchmark import time_side_by_side
 from tabulate import tabulate
 
@@ -55,6 +55,7 @@ def main() -> None:
     )
     parser.add_argument('--rounds', type=positive, default=5, help='rounds of timing (default: %(default)s)')
     args = parser.parse_args()
+    replace_unprintable()
     if args.checkpoint_out and not args.freeze:
         parser.error('--checkpoint-out is for frozen gates: give --freeze too')
     if args.checkpoint_out and args.checkpoint_out.resolve() == args.out.resolve():

@@ -31,7 +31,7 @@ COCO_COLUMNS = {
 COMPLEXITY_COLUMNS = {'Params (M)': 'params (M)', 'GFLOPs': 'GFLOPs'}
 TABULATE_FORMATS = dict(text='simple', markdown='github', latex='latex_booktabs', html='html')
 FORMATS = (*TABULATE_FORMATS, 'csv', 'json')
-NOTHING = '\N{EN DASH}'
+NOTHING = '-'
 
 
 @dataclass
@@ -103,7 +103,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
         text = io.StringIO()
         grid = _grid('', rows, main | {figure: figure for figure in by_level})
         csv.writer(text, lineterminator='\n').writerows(grid)
-        return text.getvalue().replace(NOTHING, '').rstrip()
+        return text.getvalue().rstrip()
     grids = [_grid('', rows, main)]
     if levels:
         grids += [_grid(figure, rows, {name: f'{figure} ({name})' for name in level_names}) for figure in ('AP', 'AR')]

@@ -99,7 +99,7 @@ def test_levels_have_their_counts_and_an_empty_one_is_a_dash(two_networks, write
 
     num_hard = evaluate_results(ann_file, base).figures()['instances (crowd hard)']
     assert counts['crowd hard'] == str(num_hard) != '0'
-    assert (counts['hidden high'], figures['hidden high']) == ('0', '\N{EN DASH}')
+    assert (counts['hidden high'], figures['hidden high']) == ('0', '-')
     assert float(figures['hidden low']) > 0
 
 
