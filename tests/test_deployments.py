@@ -2,8 +2,6 @@
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import DefaultScope, Registry
 from mmpose.models.backbones.hrnet import HRNet
 from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.registry import MODELS
@@ -14,17 +12,6 @@ from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
 @pytest.fixture
 def backbone_config():
     return Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone
-
-
-def test_builds_in_the_default_scope_of_another_package(backbone_config):
-    other = Registry('model', parent=MMENGINE_MODELS, scope='other_package')
-    with DefaultScope.overwrite_default_scope('other_package'):
-        backbone = other.build(
-            dict(
-                backbone_config, type='mmpose.CAHRNet', ca_cfg=dict(attention=dict(type='CoordAttention', reduction=4))
-            )
-        )
-    assert type(backbone.stage2[0].branches[0][0].ca['norm2']) is CoordAttention
 
 
 def test_stock_hrnet_and_a_block_of_another_plugin_stay_unchanged(backbone_config, monkeypatch):

@@ -188,9 +188,3 @@ def test_results_evaluated_differently_are_refused_in_one_line(write_json, optio
     with pytest.raises(ValueError, match='same images, instances and splits') as error:
         paired_bootstrap(first, second)
     assert '\n' not in str(error.value)
-
-
-@pytest.mark.parametrize(('name', 'value'), [('num_resamples', 0), ('confidence', 95)])
-def test_arguments_out_of_range_are_refused_by_name(pair, name, value):
-    with pytest.raises(ValueError, match=f'{name}={value}'):
-        paired_bootstrap(*pair, **{name: value})
