@@ -48,13 +48,10 @@ def test_a_detector_is_checked(tmp_path, capsys):
     for split in ('train', 'val'):
         dataset = f'{split}_dataloader.dataset'
         options += [f'{dataset}.data_root={root}/', f'{dataset}.ann_file={split}.json']
-    prefixed = ['default_scope=mmpose', 'val_evaluator.type=mmdet.CocoMetric']
-    prefixed += [f'{split}_dataloader.dataset.type=mmdet.CocoDataset' for split in ('train', 'val')]
-    for extra in ([], prefixed):
-        assert main([config, '--cfg-options', *options, *extra]) == 0
-        output = capsys.readouterr().out
-        assert f'train_dataloader: 1 images of {root}/train2017/ exist' in output, 'the other has no box'
-        assert f'val_dataloader: 2 images of {root}/val2017/ exist' in output
+    assert main([config, '--cfg-options', *options]) == 0
+    output = capsys.readouterr().out
+    assert f'train_dataloader: 1 images of {root}/train2017/ exist' in output, 'the other has no box'
+    assert f'val_dataloader: 2 images of {root}/val2017/ exist' in output
 
     del boxes[0]['area']
     (root / 'train.json').write_text(json.dumps(content))
@@ -84,7 +81,6 @@ def test_a_config_of_this_plugin_is_checked_by_name(drawn_data, tmp_path, capsys
     [
         ('train_cfg = (', [], 'cannot be read: SyntaxError'),
         ('x = 1', ['--cfg-options', 'y'], 'give KEY=VALUE'),
-        ('x = 1', ['--cfg-options', 'x.y.z=1'], 'cannot be read'),
         (None, [], 'is neither a file nor a name'),
     ],
 )
@@ -96,9 +92,3 @@ def test_a_config_or_option_that_cannot_be_read_exits_with_2(tmp_path, capsys, s
         main([str(config), *options])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
-
-
-@pytest.mark.parametrize('settings', ['x = 1', "train_cfg = dict()\ntrain_dataloader = 'x'\ntrain_evaluator = 3"])
-def test_a_config_with_little_in_it_has_no_problems(tmp_path, settings):
-    (tmp_path / 'config.py').write_text(settings)
-    assert main([str(tmp_path / 'config.py')]) == 0

@@ -110,17 +110,6 @@ def test_ochuman_changes_only_the_test():
 
 
 @pytest.mark.parametrize('name', BASELINES)
-def test_pipelines_and_head_have_the_codec(name):
-    config = load(name)
-    assert not difference(config.codec, config.model.head.decoder)
-    for dataloader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        steps = {step.type: step for step in dataloader.dataset.pipeline}
-        assert steps['TopdownAffine'].input_size == config.codec.input_size
-        if dataloader is config.train_dataloader:
-            assert not difference(config.codec, steps['GenerateTarget'].encoder)
-
-
-@pytest.mark.parametrize('name', BASELINES)
 def test_one_variable_moves_all_data(name, monkeypatch):
     before = dict(leaves(load(name).to_dict()))
     data = {path for path, value in before.items() if isinstance(value, str) and 'data/' in value}

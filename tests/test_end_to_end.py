@@ -50,6 +50,7 @@ def test_mim_trains_and_tests_a_narrow_network(working_mim, drawn_data, tmp_path
 
 def test_a_narrow_network_trains_on_photographs_and_uses_detected_boxes(runner, real_data):
     options = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'train_dataloader.dataset.indices': 16}
+    options['model.test_cfg.flip_test'] = False
     run = runner('ca_hrnet_w16_coco_128x96', real_data, **options)
     run.train()
     assert run.message_hub.get_scalar('val/coco/AP').current() >= 0

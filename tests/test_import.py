@@ -42,11 +42,6 @@ def registered():
     registries = [registry for registry in vars(mmpose.registry).values() if isinstance(registry, Registry)]
     return {name for registry in registries for name in registry.module_dict}
 
-class Untouchable(list):
-    def __getitem__(self, index):
-        raise AssertionError('sys.argv was read')
-    __iter__ = __len__ = __contains__ = lambda self, *_: self[0]
-
 def no_server(*_):
     raise AssertionError('a server was asked')
 
@@ -55,12 +50,11 @@ safe_globals = getattr(torch.serialization, 'get_safe_globals', list)  # missing
 getattr(torch.serialization, 'add_safe_globals', list)([Hook])
 allowed = safe_globals()
 schemes = dict(CheckpointLoader._schemes)
-sys.argv, stock_argv = Untouchable(['train.py']), sys.argv
 socket.socket.connect, stock_connect = no_server, socket.socket.connect
 
 import ca_hrnet_plugin
 
-sys.argv, socket.socket.connect = stock_argv, stock_connect
+socket.socket.connect = stock_connect
 after = everything()
 missing = object()
 changed = sorted(str(key) for key, value in before.items() if after.get(key, missing) is not value)

@@ -86,20 +86,6 @@ def test_all_poses_have_a_box_or_none_has(problems):
     assert 'detection number 0 of FILE has no bbox' in problems([POSE], num_keypoints=None)[0]
 
 
-def test_each_kind_of_problem_is_one_line_that_counts_the_rest(problems):
-    people = [PERSON | dict(id=index, area=NAN) for index in range(4)]
-    people[1]['bbox'] = [1]
-    people[2]['bbox'] = people[3]['bbox'] = [NAN] * 4
-    del people[3]['keypoints']
-    number, hint = '(should be a number from -1e9 to 1e9)', 'give COCO annotations of 17 keypoints, in pixels'
-    assert problems(content(annotations=people)) == [
-        f'annotation 1 of FILE has bbox [1] (should be 4 numbers): {hint}',
-        f'annotation 2 of FILE has nan in bbox {number} (and 1 more like it): {hint}',
-        f'annotation 0 of FILE has area nan {number} (and 3 more like it): {hint}, or use_area=False for OKS',
-        f'annotation 3 of FILE has no keypoints: {hint}',
-    ]
-
-
 def test_data_that_is_not_json_is_refused(problems):
     for data in (b'{', b'', b'[' * 100_000, b'[' + b'9' * 5000, b'\xef\xbb\xbf{}', '{}'.encode('utf-16'), b'"\xff"'):
         assert 'FILE is not JSON' in problems(data)[0]

@@ -26,7 +26,7 @@ def test_joints_on_every_edge_of_the_box_are_inside():
     assert crowd_index([inner, outer]) == pytest.approx((4 / 7 + 0) / 2)
 
 
-@pytest.mark.parametrize('num_labelled', [0, 1, 5, 6])
+@pytest.mark.parametrize('num_labelled', [5, 6])
 def test_people_with_five_labelled_joints_are_others_but_not_in_the_mean(num_labelled):
     people = [person([(x, 5) for x in range(8)], [0, 0, 10, 10]) for _ in range(2)]
     other = person([(x, 5) for x in range(num_labelled)], [100, 0, 10, 10])

@@ -69,7 +69,7 @@ def test_an_image_drawn_again_counts_as_a_copy_of_it_does_in_coco_eval(write_jso
 
 def test_the_interval_covers_the_true_difference_as_often_as_it_says(write_json):
     # A population of images stands for the truth; data sets are drawn from it, and each gives an interval.
-    num_population, num_datasets, num_images = 1000, 250, 60
+    num_population, num_datasets, num_images = 600, 150, 60
     rng = np.random.default_rng(11)
     dataset = make_annotations(num_population, 1.5, rng)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -98,7 +98,7 @@ def test_the_interval_covers_the_true_difference_as_often_as_it_says(write_json)
         interval = paired_bootstrap(*pair, num_resamples=100, seed=dataset_seed)['AP (crowd all)']
         num_covered += interval.low <= truth <= interval.high
 
-    # Intervals a quarter too narrow, as without repeated images, would cover 0.86. Standard error: 0.014.
+    # Intervals a quarter too narrow, as without repeated images, would cover 0.86. Standard error: 0.018.
     assert 0.9 <= num_covered / num_datasets <= 0.985
 
 
@@ -188,9 +188,3 @@ def test_results_evaluated_differently_are_refused_in_one_line(write_json, optio
     with pytest.raises(ValueError, match='same images, instances and splits') as error:
         paired_bootstrap(first, second)
     assert '\n' not in str(error.value)
-
-
-@pytest.mark.parametrize(('name', 'value'), [('num_resamples', 0), ('confidence', 95)])
-def test_arguments_out_of_range_are_refused_by_name(pair, name, value):
-    with pytest.raises(ValueError, match=f'{name}={value}'):
-        paired_bootstrap(*pair, **{name: value})

@@ -106,23 +106,14 @@ def test_an_image_is_looked_for_where_mmpose_does(config, coco, change):
     assert problems(config) == [], 'nothing is loaded from the missing image'
 
 
-@pytest.mark.parametrize(('where', 'num_skipped'), [('data_root', 2), ('data set', 2), ('wrapper', 1)])
-def test_data_behind_a_remote_backend_is_skipped(config, coco, where, num_skipped):
+@pytest.mark.parametrize('changed', [dict(data_root='s3://bucket/coco'), dict(backend_args=dict(backend='petrel'))])
+def test_data_behind_a_remote_backend_is_skipped(config, coco, changed):
     config.val_cfg = None
     coco.photos.rename(coco.photos.with_name('elsewhere'))
-    dataset = config.train_dataloader.dataset
-    if where == 'data_root':
-        dataset.data_root = 's3://bucket/coco'
-    elif where == 'data set':
-        dataset.backend_args = dict(backend='petrel')
-    else:
-        pipeline = [dict(type='mmpose.LoadImage', file_client_args=dict(backend='petrel'))]
-        config.train_dataloader.dataset = dict(type='CombinedDataset', datasets=[dataset], pipeline=pipeline)
+    config.train_dataloader.dataset.update(changed)
     report = check_config(config)
     assert report.problems == []
-    skipped = [note.partition(' (')[0] for note in report.notes if note.endswith('remote backend: skipped')]
-    assert f'{dataset.data_root.rstrip("/")}/train2017/' in skipped
-    assert len(skipped) == num_skipped
+    assert sum(note.endswith('remote backend: skipped') for note in report.notes) == 2, 'annotations and images'
 
 
 @pytest.mark.parametrize('changed', [dict(type='NoSuchDataset'), dict(metainfo=dict(from_file='nowhere.py'))])

@@ -165,10 +165,3 @@ def test_sources_that_cannot_be_read_are_refused_in_one_line(tool, tmp_path, con
     assert problem in code
     assert '\n' not in code
     assert out == ''
-
-
-def test_missing_files_and_work_dirs_without_figures_are_refused(tmp_path):
-    with pytest.raises(ValueError, match='nowhere does not exist: give a work dir'):
-        read_result('A', tmp_path / 'nowhere')
-    with pytest.raises(ValueError, match=r'no scalars in .*: give a work dir of mim train'):
-        read_result('A', tmp_path)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from ca_hrnet_plugin.reporting import plot_training_curve
-from ca_hrnet_plugin.reporting.training_curve import lr_drops
-from ca_hrnet_plugin.reporting.work_dir import TrainingLog, read_training_log
+from ca_hrnet_plugin.reporting.work_dir import read_training_log
 
 
 def iterations(epochs, every=10, per_epoch=40, loss=1.0, lr=lambda epoch: 1e-3):
@@ -55,12 +54,8 @@ def test_drops_of_the_learning_rate_are_marked_where_the_schedule_has_them(write
     assert marks == [4, 8]
     assert [text.get_text() for text in panel(figure, 'Loss').texts] == ['5e-4 → 5e-5', '5e-5 → 5e-6']
 
-    warm_up = [dict(lr=rate, iter=number) for number, rate in enumerate(np.linspace(1e-6, 1e-3, 20))]
-    cosine = [dict(lr=1e-3 * np.cos(number / 20), iter=20 + number) for number in range(1, 30)]
-    assert lr_drops(TrainingLog(warm_up + cosine, [])) == {}
 
-
-@pytest.mark.parametrize(('suffix', 'start'), [('png', b'\x89PNG'), ('svg', b'<?xml version'), ('pdf', b'%PDF')])
+@pytest.mark.parametrize(('suffix', 'start'), [('png', b'\x89PNG'), ('pdf', b'%PDF')])
 def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_path, suffix, start):
     work_dir = write_scalars('20260101_000000', iterations([1, 2]))
     out = tmp_path / f'new_folder/curve.{suffix}'
@@ -74,9 +69,7 @@ def test_the_picture_is_in_the_format_of_its_suffix(tool, write_scalars, tmp_pat
     [
         ('', 'no scalars'),
         ('{"iter": 1', 'line 1 of .* is not JSON'),
-        ('{"loss": 1}', 'line 1 of .* has neither iter nor step'),
         ('{"loss": "1", "iter": 1}', "line 1 of .* is not a record .*'loss': '1'"),
-        ('{"loss": 1, "iter": 1, "epoch": 0}', 'line 1 of .* is not a record'),
     ],
 )
 def test_invalid_scalars_are_refused_in_one_line(tool, tmp_path, content, problem):

@@ -1,12 +1,10 @@
 import json
-import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
-from mmpose.registry import DATASETS
+from mmpose.datasets import CocoDataset
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from synthetic_crowd import make_synthetic_crowd
@@ -31,29 +29,13 @@ def test_one_worker_or_two_write_the_same_bytes(crowd, tmp_path):
     assert contents(tmp_path / 'coco') == contents(crowd)
 
 
-@pytest.mark.parametrize('bbox_file', [None, BOXES])
-def test_mmpose_reads_it_without_a_warning(crowd, bbox_file):
-    init_default_scope('mmpose')
-    config = dict(
-        type='CocoDataset',
-        data_root=str(crowd),
-        data_mode='topdown',
-        ann_file='annotations/person_keypoints_val2017.json',
-        bbox_file=bbox_file and str(crowd / bbox_file),
-        data_prefix=dict(img='val2017/'),
-        test_mode=True,
-        pipeline=[dict(type='LoadImage'), dict(type='GetBBoxCenterScale')],
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        warnings.filterwarnings('ignore', 'The metainfo config file')  # MMPose about its own config
-        dataset = DATASETS.build(config)
-        samples = [dataset[i] for i in range(len(dataset))]
-    content = json.loads((crowd / 'annotations/person_keypoints_val2017.json').read_text())
-    assert content['categories'][0]['keypoints'] == list(dataset.metainfo['keypoint_name2id'])
+def test_mmpose_reads_people_in_the_order_of_its_keypoints(crowd):
+    file = crowd / 'annotations/person_keypoints_val2017.json'
+    content = json.loads(file.read_text())
     labelled = [annotation for annotation in content['annotations'] if annotation['num_keypoints']]
-    assert len(samples) == len(json.loads((crowd / BOXES).read_text()) if bbox_file else labelled)
-    assert all(sample['img'].shape == (128, 160, 3) for sample in samples)
+    dataset = CocoDataset(ann_file=str(file), serialize_data=False)
+    assert len(dataset) == len(labelled) > 0
+    assert content['categories'][0]['keypoints'] == list(dataset.metainfo['keypoint_name2id'])
 
 
 def test_detections_are_those_of_a_good_but_imperfect_detector(tmp_path):
@@ -110,10 +92,7 @@ def test_a_folder_of_other_files_is_left_alone(crowd, tmp_path):
     ('invalid', 'message'),
     [
         (dict(num_train=-1), '-1 images'),
-        (dict(seed=-1), 'seed=-1'),
-        (dict(num_workers=0), 'num_workers=0'),
         (dict(people=(5, 3)), 'people'),
-        (dict(image_size=(20, 256)), 'image_size'),
         (dict(crowd_index=0.1, people=(1, 1)), 'out of reach'),
         (dict(truncation=float('nan')), 'truncation'),
     ],
