@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 import timm.layers.coord_attn
@@ -99,23 +97,6 @@ def test_on_any_input_gates_are_gates_and_low_precision_is_near_float64(
         with torch.no_grad():
             expected = attention.double()(x.double())
         torch.testing.assert_close(out.double(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
-
-
-@settings(deadline=None, max_examples=30)
-@given(shape=st.tuples(st.integers(1, 3), st.sampled_from([8, 12, 32]), st.integers(1, 20), st.integers(1, 20)))
-def test_gradients_are_the_same_in_every_memory_format(shape):
-    """Torch's batch norm has wrong ones on a CPU (2.14) for some strides of maps of one row or column."""
-    x = torch.randn(shape, dtype=torch.float64)
-    formats = (torch.contiguous_format, torch.channels_last)
-    gradients = []
-    for of_map, of_weights, of_gradient in itertools.product(formats, repeat=3):
-        attention = look_trained(CoordAttention(shape[1])).double().to(memory_format=of_weights)
-        leaf = x.clone(memory_format=of_map).requires_grad_()
-        out = attention(leaf)
-        out.backward(out.detach().contiguous(memory_format=of_gradient))
-        gradients.append([leaf.grad, *(parameter.grad for parameter in attention.parameters())])
-    for others in gradients[1:]:
-        torch.testing.assert_close(others, gradients[0], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(('channels', 'reduction', 'width'), [(32, 32, 8), (256, 32, 8), (512, 32, 16), (256, 8, 32)])

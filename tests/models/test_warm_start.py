@@ -109,11 +109,7 @@ def load_with_mmengine(network, state_dict, path):
     load_checkpoint(network, str(path))
 
 
-def load_as_data_parallel_saves(network, state_dict, path):
-    load_with_mmengine(network, {'module.' + key: value for key, value in state_dict.items()}, path)
-
-
-@pytest.mark.parametrize('load', [load_directly, load_with_mmengine, load_as_data_parallel_saves])
+@pytest.mark.parametrize('load', [load_directly, load_with_mmengine])
 def test_a_stock_config_becomes_one_with_attention_however_it_is_loaded(load, tmp_path):
     (tmp_path / 'stock.py').write_text(f"_base_ = '{STOCK}'")
     config = Config.fromfile(tmp_path / 'stock.py').model
@@ -224,12 +220,6 @@ def test_gates_that_pruning_took_apart_do_not_start(stock):
     prune.identity(ours.stage2[0].branches[0][0].ca['norm2'].conv_h, 'weight')
     with pytest.raises(RuntimeError, match=r'(?s)Missing key.*stage2\.0\.branches\.0\.0\.ca\.norm2'):
         ours.load_state_dict(stock.state_dict())
-
-
-def test_loading_calls_no_state_dict_which_hooks_may_watch(stock, monkeypatch):
-    ours, weights = CAHRNet(SHALLOW), stock.state_dict()
-    monkeypatch.setattr(nn.Module, 'state_dict', None)
-    ours.load_state_dict(weights)
 
 
 def test_attention_learns_from_the_first_step_on(stock):
