@@ -45,7 +45,7 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
         raise ConversionError(f'{source} holds no weights by name')
-    state_dict = dict(state_dict)
+    state_dict = _as_mmpose_names(state_dict)
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
     DIRECTIONS[direction](network, state_dict, prefix)
     # The rest, such as optimizer state and logs, belongs to the other network.
@@ -55,6 +55,15 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     with whole_file(target) as unfinished:
         torch.save(converted, unfinished)
     return sum(len(block.ca) for block in attention_blocks(network).values())
+
+
+def _as_mmpose_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of DataParallel, and those of the official HRNet (pose_hrnet_w32_256x192.pth), under MMPose's names."""
+    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    if 'final_layer.weight' not in state_dict:
+        return state_dict
+    parts = {key: 'head' if key.startswith('final_layer.') else 'backbone' for key in state_dict}
+    return {f'{parts[key]}.{key}': value for key, value in state_dict.items()}
 
 
 def _network_of(config: str) -> CAHRNet:

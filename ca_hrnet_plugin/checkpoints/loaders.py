@@ -23,9 +23,8 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
 
 from ..compat import can_allow_globals_by_name
-from .plain_values import MMENGINE, NUMPY
+from .plain_values import STAND_INS
 
-STAND_INS = {**NUMPY, **MMENGINE}
 LONGEST_REASON = 240
 _loading = threading.RLock()
 

@@ -93,14 +93,12 @@ def _function_of(owner: type, name: str) -> Callable:
 
 HistoryBuffer()  # fills its table of statistics
 # By the name in the pickle. NumPy 2 moved its core, and pickles have the module name of the NumPy that wrote them.
-NUMPY = {
+STAND_INS = {
     'numpy.dtype': PlainType,
     'numpy.ndarray': PlainArray,
     'builtins.bytes': _no_bytes,  # the content of an empty array
     **{f'numpy.{core}.multiarray._reconstruct': _empty_array for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
-}
-MMENGINE = {
     f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}': PlainHistory,
     f'{OneCycleParamScheduler.__module__}.{OneCycleParamScheduler.__qualname__}': PlainOneCycle,
     'builtins.getattr': _function_of,

@@ -43,6 +43,21 @@ def test_there_and_back_gives_the_same_weights(stock, tmp_path):
     assert all(torch.equal(returned[key], value) for key, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize('wrapper', ['', 'module.'])
+def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, tmp_path):
+    """Its backbone has MMPose's names and no prefix, and final_layer stands beside it."""
+    model, _ = stock
+    official = {wrapper + key.partition('.')[2]: value for key, value in model.state_dict().items()}
+    torch.save(official, tmp_path / 'pose_hrnet.pth')
+    convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
+    network = MODELS.build(Config.fromfile(CONFIG).model)
+    network.load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'])
+    model.train(False)
+    network.train(False)
+    with torch.no_grad():
+        assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
+
+
 def test_official_modules_in_the_blocks_are_renamed(tmp_path):
     """A third-party HRNet with houqb's CoordAtt as `coordatt` in each block has the same layers under other names."""
     ours = CAHRNet(EXTRA)
