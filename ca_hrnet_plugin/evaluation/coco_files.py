@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..messages import and_more
+from ..messages import and_more, counted
 
 # In pixels, or square pixels. Larger numbers are mistakes, and overflow in COCOeval.
 LARGEST = 1e9
@@ -260,6 +260,22 @@ def unreached(content: dict) -> Counter:
         elif annotation['category_id'] not in categories:
             reasons['of categories that are not listed'] += 1
     return reasons
+
+
+def evaluated_categories(content: dict, ann_file: str | Path) -> set[int]:
+    """The categories of the annotations that COCOeval evaluates.
+
+    Raises:
+        InvalidFileError: COCOeval evaluates no annotation of the file.
+    """
+    images, categories = ({record['id'] for record in content[part]} for part in ('images', 'categories'))
+    evaluated = {
+        annotation['category_id'] for annotation in content['annotations'] if annotation['image_id'] in images
+    } & categories
+    if not evaluated:
+        reasons = counted(unreached(content)) or 'it has no annotations'
+        raise InvalidFileError([f'{ann_file} leaves nothing to evaluate ({reasons}): list the category of its people'])
+    return evaluated
 
 
 def is_number(value) -> bool:

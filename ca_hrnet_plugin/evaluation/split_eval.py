@@ -16,7 +16,7 @@ from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval, Params
 
 from ..messages import counted
-from .coco_files import needed_by_oks, read_annotations, read_detections, unreached
+from .coco_files import evaluated_categories, needed_by_oks, read_annotations, read_detections, unreached
 from .crowd_index import crowd_index, labelled_joints
 
 # Each level begins at its edge and ends below the next edge; the last level has no end.
@@ -250,6 +250,13 @@ def load_results(
     """
     annotations = read_annotations(ann_file, num_keypoints, of_annotations=needed_by_oks(use_area, iou_type))
     detections = read_detections(results, annotations, ann_file, num_keypoints)
+    categories = evaluated_categories(annotations, ann_file)
+    detected = {detection['category_id'] for detection in detections}
+    if not detected & categories:
+        raise ValueError(
+            f'the results have category {min(detected)}, and the annotations that are evaluated ({ann_file}) have '
+            f'category {min(categories)}: give both the same'
+        )
     reasons = unreached(annotations)
     if reasons:
         print_log(f'{ann_file}: annotations left out: {counted(reasons)}', 'current', logging.WARNING)

@@ -173,8 +173,16 @@ def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int
     of_images = ('file_name', 'width', 'height') if datasets else ()
     content = coco_files.read_annotations(path, num_keypoints, needed, of_images, of_annotations)
     report.notes.append(f'{path}: {len(content["images"])} images, {len(content["annotations"])} annotations')
-    if metrics and (reasons := coco_files.unreached(content)):
-        report.notes.append(f'{metrics[0][0]}: {path}: left out: {counted(reasons)}')
+    if metrics:
+        categories = coco_files.evaluated_categories(content, path)
+        if reasons := coco_files.unreached(content):
+            report.notes.append(f'{metrics[0][0]}: {path}: left out: {counted(reasons)}')
+        detected = [dataset for dataset in datasets if dataset.config.get('bbox_file')]
+        if detected and 1 not in categories:  # MMPose gives category 1 to all people in detected boxes
+            report.problems.append(
+                f'{path} has people of category {min(categories)}, and in the boxes of bbox_file ({detected[0].key}) '
+                'people have category 1: give annotations of category 1, or bbox_file=None'
+            )
     return content
 
 

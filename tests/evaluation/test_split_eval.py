@@ -142,3 +142,12 @@ def test_people_of_fourteen_keypoints_without_area_are_evaluated(evaluate):
 def test_edges_that_do_not_ascend_are_refused(edges):
     with pytest.raises(ValueError, match='overlap_levels='):
         level_splits(overlap_levels=edges)
+
+
+def test_results_of_another_category_are_refused(write_json):
+    dataset = make_annotations(3, 2, np.random.default_rng(0))
+    detections = make_detections(dataset, 0.1, 1, np.random.default_rng(0))
+    for detection in detections:
+        detection['category_id'] = 7
+    with pytest.raises(ValueError, match=r'the results have category 7, and .*gt\.json\) have category 1'):
+        evaluate_results(write_json('gt.json', dataset), detections)

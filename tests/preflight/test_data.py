@@ -43,6 +43,25 @@ def test_invalid_annotations_and_detections_are_problems(config, coco, change):
     assert f'detection number 2 of {coco.boxes} has score None' in line
 
 
+@pytest.mark.parametrize(
+    ('category', 'listed', 'problem'), [(0, 1, 'leaves nothing to evaluate'), (7, 7, 'category 7')]
+)
+def test_categories_that_do_not_meet_are_a_problem(config, coco, change, category, listed, problem):
+    """COCOeval would give AP -1, or 0 to perfect poses: MMPose's people in detected boxes are of category 1."""
+
+    def set_category(content):
+        content['categories'][0]['id'] = listed
+        for person in content['annotations']:
+            person['category_id'] = category
+
+    change(set_category)
+    (line,) = problems(config, 'test')
+    assert problem in line
+    if listed == category:
+        config.test_dataloader.dataset.bbox_file = None
+        assert problems(config, 'test') == []
+
+
 def test_what_mmpose_leaves_out_is_counted_by_reason(config, coco, change):
     boxes = [dict(bbox=[5, 5, 0, 9]), dict(bbox=[9, 9, -5, -5]), dict(bbox=[90, 5, 10, 10])]
     unlabelled = [dict(keypoints=[-1] * 51), dict(num_keypoints=0, keypoints=[0] * 51)]
@@ -67,9 +86,10 @@ def test_what_mmpose_leaves_out_is_counted_by_reason(config, coco, change):
 def test_data_without_people_is_a_problem(config, coco, change):
     change(lambda content: content.update(annotations=[]))
     config.test_dataloader.dataset.bbox_file = None
-    for purpose, path in (('train', coco.train), ('test', coco.val)):
-        (line,) = problems(config, purpose)
-        assert f'{path} ({purpose}_dataloader) holds no instance' in line
+    training, validation = problems(config)
+    assert f'{coco.train} (train_dataloader) holds no instance' in training
+    assert problems(config, 'test') == [validation]
+    assert f'{coco.val} leaves nothing to evaluate' in validation
 
 
 @pytest.mark.parametrize(
