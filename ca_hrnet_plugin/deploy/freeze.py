@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from mmengine.evaluator import Evaluator
 from mmpose.registry import DATASETS
 from torch import nn
 
+from ..evaluation.evaluators import build_evaluator, coco_figures
 from ..evaluation.gate_statistics import GateStatistics, gate_statistics
 from ..evaluation.people import batches
 from ..models.gates import attention_blocks
@@ -75,13 +75,12 @@ def with_constant_gates(model: nn.Module, statistics: dict[str, GateStatistics])
 def average_precision(model: nn.Module) -> float:
     """The AP of a network by its config's test data and evaluator, from 0 to 1."""
     dataset = DATASETS.build(model.cfg.test_dataloader.dataset)
-    evaluator = Evaluator(model.cfg.test_evaluator)
+    evaluator = build_evaluator(model.cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     for batch in batches(dataset):
         evaluator.process(model.test_step(batch), batch)
     with contextlib.redirect_stdout(io.StringIO()):  # COCOeval prints its table
         figures = evaluator.evaluate(len(dataset))
-    for name, value in figures.items():
-        if name.endswith('/AP'):
-            return value
+    if 'AP' in coco_figures(figures):
+        return coco_figures(figures)['AP']
     raise ValueError(f'test_evaluator gives {", ".join(figures)} but no AP: give an evaluator that reports AP')

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ..evaluation import coco_files
+from ..evaluation.evaluators import metric_configs
 from ..messages import and_more, counted, in_one_line
 from .report import Report
 
@@ -136,7 +137,7 @@ def _joined(root: str | None, path: str) -> str:
 
 def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, bool]]:
     """Yields the config of each metric of an evaluator, and whether it is MMPose's COCO metric."""
-    for config in _dicts(node['metrics'] if isinstance(node, dict) and 'metrics' in node else node):
+    for config in metric_configs(node):
         try:
             yield config, issubclass(_class(METRICS, config), CocoMetric)
         except Exception as error:  # a third-party module can fail in any way

@@ -10,6 +10,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
+from ..evaluation.evaluators import metric_configs
+
 
 class Protocol(NamedTuple):
     """The data and settings that poses are evaluated with.
@@ -49,9 +51,8 @@ def read_protocol(
             raise ValueError('no annotations: give an annotation file, or a config whose test names one')
         return Protocol(str(ann_file), image_dir and str(image_dir), _quietly(parse_pose_metainfo, _COCO))
     cfg = Config.fromfile(config)
-    evaluators = cfg.get('test_evaluator') or []
-    evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
-    coco_metrics = [metric for metric in evaluators if issubclass(METRICS.get(metric['type']) or object, CocoMetric)]
+    evaluators = metric_configs(cfg.get('test_evaluator'))
+    coco_metrics = [metric for metric in evaluators if issubclass(_class(metric), CocoMetric)]
     if not coco_metrics:
         raise ValueError(f'{config} has no CocoMetric as test_evaluator: give a config that is evaluated by OKS')
     metric, dataset = coco_metrics[0], cfg.test_dataloader.dataset
@@ -64,6 +65,11 @@ def read_protocol(
         metric.get('use_area', True),
         tested_boxes(cfg),
     )
+
+
+def _class(metric: dict) -> type:
+    kind = METRICS.get(metric['type']) if isinstance(metric['type'], str) else metric['type']
+    return kind if isinstance(kind, type) else object
 
 
 def tested_boxes(cfg: Config) -> str:

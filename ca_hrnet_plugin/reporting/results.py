@@ -11,8 +11,9 @@ from mmengine.config import Config
 
 from ..evaluation import AREAS, Split, SplitEval, evaluate_results
 from ..evaluation.coco_files import read_json
+from ..evaluation.evaluators import coco_figures
 from .protocol import Protocol, tested_boxes
-from .work_dir import coco_figures, read_metrics
+from .work_dir import read_metrics
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Figure 5: training accuracy, training loss and validation AP over training, and drops of the learning rate."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from itertools import cycle, pairwise
@@ -10,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ..evaluation.evaluators import coco_figures
 from .style import COLOURS, MARKERS, paper_style
-from .work_dir import TrainingLog, coco_figures, read_training_log
+from .work_dir import TrainingLog, read_training_log
 
 
 @paper_style
@@ -113,8 +115,13 @@ def _by_epoch(log: TrainingLog) -> bool:
 
 def _validated(log: TrainingLog) -> np.ndarray:
     """(validations, 2): completed epochs, AP in percent."""
-    figures = [(record.get('epoch', record['iter']), coco_figures(record).get('AP')) for record in log.val]
-    return np.array([(place, 100 * ap) for place, ap in figures if ap is not None]).reshape(-1, 2)
+    points = []
+    for record in log.val:
+        # Parts of the keypoints have curves of loss and accuracy, but no AP of the whole.
+        with contextlib.suppress(ValueError):
+            if 'AP' in coco_figures(record):
+                points.append((record.get('epoch', record['iter']), 100 * coco_figures(record)['AP']))
+    return np.array(points).reshape(-1, 2)
 
 
 def _trained(log: TrainingLog, key: str) -> np.ndarray:

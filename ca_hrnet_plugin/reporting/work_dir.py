@@ -6,6 +6,7 @@ from reprlib import repr as short
 from typing import NamedTuple
 
 from ..evaluation.coco_files import is_number, read_json
+from ..evaluation.evaluators import coco_figures
 
 
 class TrainingLog(NamedTuple):
@@ -77,24 +78,6 @@ def read_metrics(work_dir: str | Path) -> LoggedMetrics:
     progress = f'epoch {best["epoch"]}' if 'epoch' in best else f'iteration {best["iter"]}'
     origin = f'best of {len(validations)} validations in {work_dir}, {progress}'
     return LoggedMetrics(best, origin, Path(best['run']) / 'vis_data/config.py')
-
-
-def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
-    """COCO's figures without their prefix, such as ``'AP'`` for ``'coco/AP'``; empty where the metrics have no AP.
-
-    Raises:
-        ValueError: The metrics have figures of several data sets.
-    """
-    prefixes = [key.removesuffix('AP') for key in metrics if key == 'AP' or key.endswith('/AP')]
-    if len(prefixes) > 1:
-        raise ValueError(f'several data sets have an AP ({", ".join(map(repr, prefixes))}): test on one at a time')
-    return {
-        key.removeprefix(prefix): value
-        for prefix in prefixes
-        if is_number(metrics[f'{prefix}AP'])
-        for key, value in metrics.items()
-        if key.startswith(prefix) and is_number(value)
-    }
 
 
 def _scalars_files(path: Path) -> list[Path]:

@@ -155,7 +155,7 @@ def test_complexity_counts_the_parameters_of_the_config(tool, write_json):
     [
         ('{"coco/AP":', 'is not JSON'),
         ('{"loss": 1}', 'has no AP'),
-        ('{"a/AP": 0.5, "b/AP": 0.4}', 'several data sets'),
+        ('{"a/AP": 0.5, "b/AP": 0.4}', 'several figures of AP'),
         ('[]', 'holds poses and no figures: give the annotations'),
     ],
 )

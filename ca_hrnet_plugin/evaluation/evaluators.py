@@ -1,0 +1,52 @@
+"""Evaluators of a config in each form that MMEngine takes, and the figures that they give."""
+
+import copy
+
+from mmengine.evaluator import Evaluator
+from mmengine.registry import EVALUATOR
+
+from .coco_files import is_number
+
+
+def metric_configs(evaluator: dict | list | None) -> list[dict]:
+    """The configs of an evaluator's metrics: it may be a metric, a list of metrics, or have them as ``metrics``."""
+    if isinstance(evaluator, dict) and 'metrics' in evaluator:
+        evaluator = evaluator['metrics']
+    metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
+    return [metric for metric in metrics if isinstance(metric, dict)]
+
+
+def build_evaluator(evaluator: dict | list) -> Evaluator:
+    """Builds the evaluator of a config, as MMEngine's Runner does."""
+    evaluator = copy.deepcopy(evaluator)
+    if isinstance(evaluator, dict) and 'metrics' in evaluator:
+        return EVALUATOR.build(dict(dict(type='Evaluator'), **evaluator))
+    return Evaluator(evaluator)
+
+
+def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
+    """COCO's figures without their prefix, such as ``'AP'`` for ``'coco/AP'``; empty where the metrics have no AP.
+
+    Beside those of KeypointPartitionMetric, the figures are those of all keypoints: ``'coco/AP'`` or ``'all/coco/AP'``.
+
+    Raises:
+        ValueError: The metrics have figures of several data sets, or of parts of the keypoints alone.
+    """
+    prefixes = [key.removesuffix('AP') for key in metrics if key == 'AP' or key.endswith('/AP')]
+    shortest = min((prefix.count('/') for prefix in prefixes), default=0)
+    whole = [prefix for prefix in prefixes if prefix.count('/') == shortest]
+    if len(whole) > 1:
+        whole = [prefix for prefix in whole if prefix.startswith('all/')]
+    if prefixes and len(whole) != 1:
+        names = ', '.join(f'{prefix}AP' for prefix in prefixes)
+        raise ValueError(
+            f'there are several figures of AP ({names}): test on one data set at a time, and with all keypoints in a '
+            'partition named all'
+        )
+    return {
+        key.removeprefix(prefix): value
+        for prefix in whole
+        if is_number(metrics[f'{prefix}AP'])
+        for key, value in metrics.items()
+        if key.startswith(prefix) and is_number(value)
+    }

@@ -1,0 +1,30 @@
+import pytest
+from mmengine.config import Config
+from mmpose.evaluation.metrics import CocoMetric
+
+from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.evaluation.evaluators import build_evaluator, coco_figures
+from ca_hrnet_plugin.reporting import read_protocol
+
+PARTS = {'face/coco/AP': 0.0, 'all/coco/AP': 0.7, 'all/coco/AR': 0.8}
+
+
+@pytest.mark.parametrize('metrics', [PARTS, dict(reversed(PARTS.items())), PARTS | {'coco/AP': 0.7, 'coco/AR': 0.8}])
+def test_the_figures_are_those_of_all_keypoints_in_whatever_order(metrics):
+    assert coco_figures(metrics) == dict(AP=0.7, AR=0.8)
+
+
+def test_parts_of_the_keypoints_alone_have_no_ap():
+    with pytest.raises(ValueError, match=r'face/coco/AP, legs/coco/AP.*named all'):
+        coco_figures({'face/coco/AP': 0.0, 'legs/coco/AP': 0.7})
+
+
+@pytest.mark.parametrize('wrap', [dict, lambda metric: [metric], lambda metric: dict(metrics=[metric])])
+def test_an_evaluator_is_read_in_each_form_that_mim_test_takes(drawn_data, wrap, tmp_path):
+    annotations = str(drawn_data / 'coco/annotations/person_keypoints_val2017.json')
+    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96'))
+    config.test_evaluator = wrap(dict(type='mmpose.CocoMetric', ann_file=annotations, use_area=False))
+    config.dump(tmp_path / 'config.py')
+    protocol = read_protocol(tmp_path / 'config.py')
+    assert (protocol.ann_file, protocol.use_area) == (annotations, False)
+    assert [type(metric) for metric in build_evaluator(config.test_evaluator).metrics] == [CocoMetric]
