@@ -27,7 +27,8 @@ def predict_people(
         PoseDataSample: For each person in turn, with ``pred_instances`` as from ``inference_topdown``.
 
     Raises:
-        ValueError: A box does not have four numbers, or has no area, or the batch size is not positive.
+        ValueError: An image is None or has no three channels, a box does not have four numbers or has no area, or the
+            batch size is not positive.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of predict_people: give 1 or more')
@@ -41,6 +42,9 @@ def predict_people(
 
 
 def _person(number: int, image: np.ndarray | str | Path, box: Sequence[float]) -> dict:
+    if image is None or (isinstance(image, np.ndarray) and (image.ndim != 3 or image.shape[2] != 3)):
+        what = 'None, as OpenCV returns for a file that it cannot read' if image is None else f'of shape {image.shape}'
+        raise ValueError(f'the image of person {number} (from 0) is {what}: give an array (height, width, 3) or a file')
     box = np.asarray(box, np.float32)
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
         raise ValueError(f'box {box.tolist()} of person {number} (from 0): give [left, top, right, bottom], in pixels')

@@ -83,7 +83,7 @@ def export_onnx(
 ) -> None:
     """Writes the backbone and head of a top-down heatmap model as an ONNX graph, with norms folded.
 
-    The graph maps ``crops`` (N, 3, height, width), normalised by the model's data preprocessor, to ``heatmaps``
+    The graph maps ``crops`` (N, channels, height, width), normalised by the model's data preprocessor, to ``heatmaps``
     (N, K, height / 4, width / 4), which ``model.head.decode`` turns into keypoints in pixels of the crop.
 
     Args:
@@ -111,13 +111,16 @@ def export_onnx(
             f'of {", ".join(kind.__name__ for kind in HEATMAP_CODECS)}'
         )
     width, height = input_size
+    num_channels = next(layer for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d)).in_channels
+    if takes_pixels and num_channels != 3:
+        raise ValueError(f'the network takes {num_channels} channels, and BGR pixels have 3: export without pixels')
     model = copy.deepcopy(model).to('cpu', torch.float32)  # before folding norms, which would round otherwise
     network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
             network,
-            (torch.zeros(batch_size or 2, 3, height, width),),
+            (torch.zeros(batch_size or 2, num_channels, height, width),),
             unfinished,
             input_names=[INPUT],
             output_names=['simcc_x', 'simcc_y'] if simcc else ['heatmaps'],

@@ -38,6 +38,11 @@ def crowd_index(annotations: Sequence[dict]) -> float:
     return float(np.mean(ratios)) if ratios else 0.0
 
 
+def has_crowd_index(annotations: Sequence[dict]) -> bool:
+    """Whether anybody has joints enough to count in a crowd index; without, it is 0 however crowded an image is."""
+    return any(len(labelled_joints(annotation)) >= MIN_LABELLED for annotation in annotations)
+
+
 def labelled_joints(annotation: dict) -> np.ndarray:
     """The joints (x, y, v) of a COCO annotation with v = 1 or 2, (N, 3)."""
     joints = np.reshape(annotation.get('keypoints', []), (-1, 3))

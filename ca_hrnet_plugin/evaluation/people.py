@@ -17,9 +17,18 @@ def training_people(model: nn.Module, limit: int = 1000) -> Subset:
         limit (int): The largest number of people.
     """
     pipeline = model.cfg.test_dataloader.dataset.pipeline
-    dataset = DATASETS.build({**model.cfg.train_dataloader.dataset, 'pipeline': pipeline})
+    dataset = DATASETS.build(_with_pipeline(model.cfg.train_dataloader.dataset, pipeline))
     chosen = np.random.default_rng(0).permutation(len(dataset))[:limit]
     return Subset(dataset, chosen)
+
+
+def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
+    """A data set with another outermost pipeline. The inner ones of CombinedDataset stay: they convert keypoints."""
+    if 'pipeline' not in dataset and 'dataset' in dataset:
+        return {**dataset, 'dataset': _with_pipeline(dataset['dataset'], pipeline)}
+    if 'pipeline' not in dataset and 'datasets' in dataset:
+        return {**dataset, 'datasets': [_with_pipeline(part, pipeline) for part in dataset['datasets']]}
+    return {**dataset, 'pipeline': pipeline}
 
 
 def batches(data: Sequence[dict], size: int = 32) -> Iterator[dict]:

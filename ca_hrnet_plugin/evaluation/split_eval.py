@@ -17,7 +17,7 @@ from xtcocotools.cocoeval import COCOeval, Params
 
 from ..messages import counted
 from .coco_files import evaluated_categories, needed_by_oks, read_annotations, read_detections, unreached
-from .crowd_index import crowd_index, labelled_joints
+from .crowd_index import MIN_LABELLED, crowd_index, has_crowd_index, labelled_joints
 
 # Each level begins at its edge and ends below the next edge; the last level has no end.
 CROWD_LEVELS = dict(easy=0, medium=0.1, hard=0.8)
@@ -111,6 +111,13 @@ class SplitEval(COCOeval):
         use_area: bool = True,
     ):
         super().__init__(coco_gt, coco_dt, iou_type, sigmas, use_area)
+        if any(split.measure == 'crowd' for split in splits) and not has_crowd_index(coco_gt.dataset['annotations']):
+            splits = [split for split in splits if split.measure != 'crowd']
+            print_log(
+                f'levels of crowding are left out: the crowd index needs people with {MIN_LABELLED} labelled joints',
+                'current',
+                logging.WARNING,
+            )
         self.params.areaRng = list(splits)
         self.params.areaRngLbl = [f'{split.measure} {split.name}' for split in splits]
         # By image for crowd, by instance for the other two.

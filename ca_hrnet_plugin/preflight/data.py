@@ -171,7 +171,9 @@ def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int
         of_annotations |= coco_files.needed_by_oks(metric.get('use_area', True), metric.get('iou_type'))
     numbers = [dataset.num_keypoints for dataset in datasets] + [number for _, _, number in metrics]
     num_keypoints = max(filter(None, numbers), default=None)
-    of_images = ('file_name', 'width', 'height') if datasets else ()
+    of_images = ['file_name', 'width', 'height'] if datasets else []
+    if any(metric.get('iou_type') == 'keypoints_crowd' for _, metric, _ in metrics):
+        of_images.append('crowdIndex')  # by which COCOeval evaluates
     content = coco_files.read_annotations(path, num_keypoints, needed, of_images, of_annotations)
     report.notes.append(f'{path}: {len(content["images"])} images, {len(content["annotations"])} annotations')
     if metrics:

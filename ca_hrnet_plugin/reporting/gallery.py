@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from mmengine.logging import print_log
 from scipy.optimize import linear_sum_assignment
 from xtcocotools.coco import COCO
 
@@ -68,6 +69,8 @@ def draw_gallery(
     unknown = [image_id for image_id in image_ids if image_id not in crowding]
     if unknown:
         raise ValueError(f'image {unknown[0]} is not in {protocol.ann_file}, which has {len(crowding)} images')
+    if not image_ids and not any(crowding.values()):
+        print_log(f'no image of {protocol.ann_file} has a crowd index above 0: the first ones are drawn', 'current')
     image_ids = image_ids or sorted(crowding, key=lambda image_id: (-crowding[image_id], image_id))[:num_images]
     images = {image_id: _read_image(coco_gt, image_id, protocol.image_dir) for image_id in image_ids}
 

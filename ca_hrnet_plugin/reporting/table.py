@@ -98,6 +98,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
     known = {name for row in rows for name in row.result.figures}
     main = {heading: name for heading, name in (COCO_COLUMNS | COMPLEXITY_COLUMNS).items() if name in known}
     level_names = [f'{level.measure} {level.name}' for level in levels]
+    level_names = [name for name in level_names if f'AP ({name})' in known]  # some apply to few keypoints only
     if output_format == 'csv':
         by_level = [f'{figure} ({name})' for figure in ('AP', 'AR') for name in level_names]
         text = io.StringIO()
@@ -105,7 +106,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
         csv.writer(text, lineterminator='\n').writerows(grid)
         return text.getvalue().rstrip()
     grids = [_grid('', rows, main)]
-    if levels:
+    if level_names:
         grids += [_grid(figure, rows, {name: f'{figure} ({name})' for name in level_names}) for figure in ('AP', 'AR')]
     return '\n\n'.join(
         tabulate(

@@ -151,8 +151,11 @@ def test_a_network_without_heatmaps_and_a_graph_without_crops_are_refused(model,
     rtmpose = copy.deepcopy(model)
     rtmpose.head = nn.Identity()
     rtmpose.head.decoder = SimCCLabel(input_size=(96, 128))
+    grey = copy.deepcopy(model)
+    grey.backbone.conv1 = nn.Conv2d(1, 64, 3, stride=2, padding=1)
     for network, options, named in (
         (rtmpose, {}, 'codec SimCCLabel'),
+        (grey, dict(takes_pixels=True), 'the network takes 1 channels'),
         (model.backbone, {}, 'a whole pose model'),
         (model, dict(batch_size=0), 'batch_size=0'),
     ):
@@ -199,6 +202,12 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
     assert list(predict_people(model, [])) == []
     with pytest.raises(ValueError, match='batch_size=0'):
         list(predict_people(model, people, batch_size=0))
+
+
+@pytest.mark.parametrize('image', [None, np.zeros((150, 200), np.uint8)])
+def test_an_image_that_cannot_be_used_is_named(model, image):
+    with pytest.raises(ValueError, match=r'^the image of person 0 .*give an array \(height, width, 3\)'):
+        list(predict_people(model, [(image, [10, 5, 60, 120])]))
 
 
 @pytest.mark.parametrize('box', [[10, 5, 60], [10, 5, 60, 120, 0.9], [10, 5, 10, 120], [60, 5, 10, 120], [np.nan] * 4])

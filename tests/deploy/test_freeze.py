@@ -116,9 +116,17 @@ def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_da
     assert average_precision(annotator(itertools.repeat(False))) == 1
     assert 0 < average_precision(annotator(itertools.cycle([True, False]))) < 1
 
-    data = training_people(annotator(()), limit=4)
-    assert len(data) == 4
-    assert all('train2017' in sample['data_samples'].img_path for sample in data)
+    plain = cfg.train_dataloader.dataset
+    for dataset in (
+        plain,
+        dict(type='RepeatDataset', times=2, dataset=plain),
+        dict(type='ConcatDataset', datasets=[plain, plain]),
+        dict(type='CombinedDataset', metainfo=dict(from_file='configs/_base_/datasets/coco.py'), datasets=[plain]),
+    ):
+        cfg.train_dataloader.dataset = dataset
+        data = training_people(annotator(()), limit=4)
+        assert len(data) == 4
+        assert all('train2017' in sample['data_samples'].img_path for sample in data)
 
 
 def test_the_tool_freezes_on_a_config_s_own_data(tool, drawn_data, tmp_path, monkeypatch):

@@ -151,3 +151,13 @@ def test_results_of_another_category_are_refused(write_json):
         detection['category_id'] = 7
     with pytest.raises(ValueError, match=r'the results have category 7, and .*gt\.json\) have category 1'):
         evaluate_results(write_json('gt.json', dataset), detections)
+
+
+def test_crowd_levels_are_left_out_where_nobody_has_six_joints(write_json):
+    dataset = make_annotations(3, 2, np.random.default_rng(0))
+    detections = make_detections(dataset, 0.1, 1, np.random.default_rng(0))
+    for person in dataset['annotations']:
+        person['keypoints'][5 * 3 :] = [0] * 36  # as in docs/own_data.md, with five points
+    figures = evaluate_results(write_json('gt.json', dataset), detections).figures()
+    assert not [name for name in figures if 'crowd' in name]
+    assert [name for name in figures if 'overlap' in name]

@@ -62,6 +62,12 @@ def test_categories_that_do_not_meet_are_a_problem(config, coco, change, categor
         assert problems(config, 'test') == []
 
 
+def test_crowd_pose_s_evaluation_needs_its_crowd_index(config, coco):
+    config.test_evaluator.iou_type = 'keypoints_crowd'
+    (line,) = problems(config, 'test')
+    assert f'image 31 of {coco.val} has no crowdIndex' in line
+
+
 def test_what_mmpose_leaves_out_is_counted_by_reason(config, coco, change):
     boxes = [dict(bbox=[5, 5, 0, 9]), dict(bbox=[9, 9, -5, -5]), dict(bbox=[90, 5, 10, 10])]
     unlabelled = [dict(keypoints=[-1] * 51), dict(num_keypoints=0, keypoints=[0] * 51)]
