@@ -3,9 +3,24 @@
 import copy
 
 from mmengine.evaluator import Evaluator
-from mmengine.registry import EVALUATOR
+from mmengine.registry import EVALUATOR, Registry
 
 from .coco_files import is_number
+
+
+def class_of(registry: Registry, config: dict) -> type:
+    """The class of a config's type, in the registry of its scope or of the current one.
+
+    Raises:
+        KeyError: The registry has no such type.
+    """
+    kind = config.get('type')
+    if isinstance(kind, str):
+        with registry.switch_scope_and_registry(config.get('_scope_')) as scoped:
+            kind = scoped.get(kind)
+        if kind is None:
+            raise KeyError(f'not in the registry {scoped.name}: import its module (custom_imports)')
+    return kind if isinstance(kind, type) else object
 
 
 def metric_configs(evaluator: dict | list | None) -> list[dict]:

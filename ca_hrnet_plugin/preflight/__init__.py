@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 
 from ..config_files import config_path
 from ..messages import in_one_line
+from .best import check_best
 from .data import check_data
 from .report import Report
 from .weights import check_weights
@@ -29,6 +30,7 @@ def check_config(cfg: Config, purpose: str = 'train', decode: bool = False) -> R
         # Each check is a module with one function that adds to the report. New checks are called here.
         check_data(cfg, PARTS[purpose], report, decode)
         check_weights(cfg, PARTS[purpose], report)
+        check_best(cfg, PARTS[purpose], report)
     for lines in (report.notes, report.problems):
         lines[:] = [line.replace('\n', '\\n') for line in lines]  # paths may have line breaks
     return report

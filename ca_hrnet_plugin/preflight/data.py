@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import mmcv
 from mmengine.config import Config
-from mmengine.registry import DATASETS, METRICS, Registry
+from mmengine.registry import DATASETS, METRICS
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.evaluation.metrics import CocoMetric
 from rich.console import Console
 from rich.progress import track
 
 from ..evaluation import coco_files
-from ..evaluation.evaluators import metric_configs
+from ..evaluation.evaluators import class_of, metric_configs
 from ..messages import and_more, counted, in_one_line
 from .report import Report
 
@@ -94,17 +94,6 @@ def _dicts(node) -> list[dict]:
     return [item for item in items if isinstance(item, dict)]
 
 
-def _class(registry: Registry, config: dict) -> type:
-    """The class of a config's type, in the registry of its scope or of the current scope."""
-    kind = config.get('type')
-    if isinstance(kind, str):
-        with registry.switch_scope_and_registry(config.get('_scope_')) as scoped:
-            kind = scoped.get(kind)
-        if kind is None:
-            raise KeyError(f'not in the registry {scoped.name}: import its module (custom_imports)')
-    return kind if isinstance(kind, type) else object
-
-
 def _datasets(node, key: str, report: Report, transforms: Collection[dict] = ()) -> Iterator[Dataset]:
     for config in _dicts(node):
         pipeline = [*transforms, *_dicts(config.get('pipeline'))]
@@ -118,7 +107,7 @@ def _datasets(node, key: str, report: Report, transforms: Collection[dict] = ())
 
 
 def _dataset(config: dict, key: str, pipeline: list[dict]) -> Dataset:
-    kind = _class(DATASETS, config)
+    kind = class_of(DATASETS, config)
     modules = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
     num_keypoints = kind._load_metainfo(config.get('metainfo'))['num_keypoints'] if modules == {POSE} else None
     root, ann_file, prefixes = config.get('data_root'), config.get('ann_file'), config.get('data_prefix') or {}
@@ -139,7 +128,7 @@ def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, bool]]:
     """Yields the config of each metric of an evaluator, and whether it is MMPose's COCO metric."""
     for config in metric_configs(node):
         try:
-            yield config, issubclass(_class(METRICS, config), CocoMetric)
+            yield config, issubclass(class_of(METRICS, config), CocoMetric)
         except Exception as error:  # a third-party module can fail in any way
             report.problems.append(f'metric {config.get("type")} of {key} cannot be built: {in_one_line(error)}')
 

@@ -1,0 +1,17 @@
+import pytest
+
+from ca_hrnet_plugin.preflight import check_config
+
+
+@pytest.mark.parametrize('figure', ['coco/AP', 'coco/AP (M)', 'coco/AR .75', 'auto', None])
+def test_a_figure_of_the_evaluator_may_choose_the_best_checkpoint(config, coco, figure):
+    config.default_hooks.checkpoint.save_best = figure
+    assert check_config(config).problems == []
+
+
+@pytest.mark.parametrize('figure', ['PCK', 'AP', 'crowdpose/AP', 'coco/mAP'])
+def test_a_figure_that_no_evaluator_gives_is_a_problem(config, coco, figure):
+    """MMEngine would raise a KeyError after the first validation."""
+    config.default_hooks.checkpoint.save_best = figure
+    (line,) = check_config(config).problems
+    assert f'save_best={figure!r}' in line and "'coco/AP'" in line
