@@ -94,7 +94,7 @@ _ANNOTATION = dict(
     num_keypoints=[_NUMBER],
     iscrowd=[_FLAG],
 )
-_CATEGORY = dict(id=[_ID])
+_CATEGORY = dict(id=[_ID], keypoints=[])  # their names, if there are any
 # MMPose uses the first four numbers of a box; some detectors append a score.
 _DETECTION = dict(image_id=[_ID], category_id=[_ID], score=[_NUMBER], bbox=_lists('4 numbers, or 5 with a score', 4, 5))
 

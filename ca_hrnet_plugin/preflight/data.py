@@ -22,8 +22,10 @@ from rich.progress import track
 from ..evaluation import coco_files
 from ..evaluation.evaluators import class_of, metric_configs
 from ..messages import and_more, counted, in_one_line
+from . import people
 from .report import Report
 
+WRONG_SIZE = 'has another size than its file'
 # A data set is read as COCO if all these methods are from one of these modules. MMDetection need not be installed.
 READING = ('load_data_list', 'parse_data_info', '_load_annotations', '_load_detection_results')
 POSE, DETECTION = BaseCocoStyleDataset.__module__, 'mmdet.datasets.coco'
@@ -36,10 +38,15 @@ class Dataset(NamedTuple):
     config: dict
     name: str
     is_coco: bool
-    num_keypoints: int | None  # per person, for data sets of MMPose
+    metainfo: dict | None  # if MMPose reads it
     ann_file: str
     folders: dict[str, str]  # by their names in data_prefix
     pipeline: list[dict]  # its transforms and those of its wrappers
+
+    @property
+    def num_keypoints(self) -> int | None:
+        """Of a person, if MMPose reads it."""
+        return self.metainfo and self.metainfo['num_keypoints']
 
 
 def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool = False) -> None:
@@ -78,6 +85,7 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
     for path, (datasets, metrics) in users.items():
         try:
             content = _read(path, datasets, metrics, report)
+            report.problems += _people_problems(cfg, datasets, metrics, content, path)
             for dataset in datasets:
                 image_ids = _image_ids(dataset, content, path, report)
                 images = [image for image in content['images'] if image['id'] in image_ids]
@@ -109,13 +117,13 @@ def _datasets(node, key: str, report: Report, transforms: Collection[dict] = ())
 def _dataset(config: dict, key: str, pipeline: list[dict]) -> Dataset:
     kind = class_of(DATASETS, config)
     modules = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
-    num_keypoints = kind._load_metainfo(config.get('metainfo'))['num_keypoints'] if modules == {POSE} else None
+    metainfo = kind._load_metainfo(config.get('metainfo')) if modules == {POSE} else None
     root, ann_file, prefixes = config.get('data_root'), config.get('ann_file'), config.get('data_prefix') or {}
     prefixes = {'img': '', **(prefixes if isinstance(prefixes, dict) else {'img': prefixes})}  # a string in MMPretrain
     folders = {name: _joined(root, prefix) for name, prefix in prefixes.items()}
     ann_file = _joined(root, ann_file) if isinstance(ann_file, str) else ''  # other data sets may have several
     is_coco = modules in ({POSE}, {DETECTION})
-    return Dataset(key, config, kind.__name__, is_coco, num_keypoints, ann_file, folders, pipeline)
+    return Dataset(key, config, kind.__name__, is_coco, metainfo, ann_file, folders, pipeline)
 
 
 def _joined(root: str | None, path: str) -> str:
@@ -178,6 +186,23 @@ def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int
     return content
 
 
+def _people_problems(
+    cfg: Config, datasets: list[Dataset], metrics: list[tuple[str, dict, int]], content: dict, path: str
+) -> list[str]:
+    problems = []
+    described = [dataset for dataset in datasets if dataset.metainfo]
+    for dataset in described:
+        problems += people.keypoint_problems(dataset.metainfo, content, path)
+        converts = any('KeypointConverter' in str(transform.get('type')) for transform in dataset.pipeline)
+        if not converts:
+            problems += people.head_problems(cfg.get('model'), dataset.metainfo, dataset.key)
+    if described:
+        _, annotations = coco_files.left_out(content)
+        use_area = any(metric.get('use_area', True) for _, metric, _ in metrics)
+        problems += people.annotation_problems(annotations, path, use_area)
+    return list(dict.fromkeys(problems))
+
+
 def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Collection[int]:
     """The ids of the images that will be loaded; a note counts the records that are left out."""
     if not dataset.num_keypoints or dataset.config.get('data_mode', 'topdown') != 'topdown':
@@ -204,11 +229,16 @@ def _check_images(dataset: Dataset, images: list[dict], path: str, decode: bool,
     files = {image['id']: _joined(folder, image['file_name']) for image in images}
     problems = {image_id: _problem(file, is_image=True) for image_id, file in files.items()}
     if decode:
-        readable = [image_id for image_id, problem in problems.items() if not problem]
-        problems.update(zip(readable, _decoding_problems([files[image_id] for image_id in readable]), strict=True))
+        readable = [image for image in images if not problems[image['id']]]
+        decoding_problems = _decoding_problems(
+            [(files[image['id']], image['width'], image['height']) for image in readable]
+        )
+        problems.update(zip([image['id'] for image in readable], decoding_problems, strict=True))
     for problem in dict.fromkeys(filter(None, problems.values())):
         image_id, *rest = [image_id for image_id in problems if problems[image_id] == problem]
         hint = f'put {files[image_id]} there whole, or take the image out of the annotations'
+        if problem == WRONG_SIZE:
+            hint = f'give the width and height of {files[image_id]} as it is decoded, turned as its EXIF data says'
         report.problems.append(f'image {image_id} of {path} {problem}{and_more(rest)}: {hint}')
     num_good = list(problems.values()).count(None)
     report.notes.append(f'{dataset.key}: {num_good} images of {folder} {"can be decoded" if decode else "exist"}')
@@ -226,15 +256,21 @@ def _problem(path: str, is_image: bool = False) -> str | None:
     return 'is empty' if is_image and not status.st_size else None
 
 
-def _decoding_problems(files: list[str]) -> Iterator[str | None]:
-    def problem(file: str) -> str | None:
+def _decoding_problems(images: list[tuple[str, int, int]]) -> Iterator[str | None]:
+    """Yields the problem of each image, given as its file, width and height."""
+
+    def problem(image: tuple[str, int, int]) -> str | None:
+        file, width, height = image
         try:
-            return None if mmcv.imread(file) is not None else 'cannot be decoded'
+            pixels = mmcv.imread(file)
         except Exception:  # OpenCV has no error of its own for this
+            pixels = None
+        if pixels is None:
             return 'cannot be decoded'
+        return None if pixels.shape[:2] == (height, width) else WRONG_SIZE
 
     pool = ThreadPoolExecutor()
     try:
-        yield from track(pool.map(problem, files), 'decoding images', len(files), console=Console(stderr=True))
+        yield from track(pool.map(problem, images), 'decoding images', len(images), console=Console(stderr=True))
     finally:
         pool.shutdown(cancel_futures=True)

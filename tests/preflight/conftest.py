@@ -31,7 +31,7 @@ def coco(config):
     """Where the config's data is: two images of 64x48 with two people each, in both splits, and boxes of val2017."""
     root = Path(config.data_root)
     shutil.rmtree(root, ignore_errors=True)
-    person = dict(category_id=1, bbox=[5, 5, 30, 35], area=700, keypoints=[1] * 51, num_keypoints=17, iscrowd=0)
+    person = dict(category_id=1, bbox=[5, 5, 30, 35], area=700, keypoints=[9, 9, 1] * 17, num_keypoints=17, iscrowd=0)
     content = dict(
         images=[dict(id=image_id, file_name=f'{image_id}.png', width=64, height=48) for image_id in (31, 32)],
         annotations=[dict(person, id=501 + index, image_id=31 + index // 2) for index in range(4)],

@@ -1,0 +1,85 @@
+"""Descriptions of keypoints and numbers of annotations that MMPose takes in silence, and that make no sense."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..messages import and_more
+
+SMALLEST = 1  # of a box's sides in pixels, and of an area in square pixels
+
+
+def keypoint_problems(metainfo: dict, content: dict, path: str) -> Iterator[str]:
+    """Yields what is wrong with a data set's description of its keypoints, also beside the names in a file.
+
+    Args:
+        metainfo (dict): MMPose's parsed metainfo of the data set.
+        content (dict): What the annotation file holds.
+        path (str): The annotation file.
+    """
+    num_keypoints, names = metainfo['num_keypoints'], list(metainfo['keypoint_id2name'].values())
+    for key, name in dict(sigmas='sigmas', dataset_keypoint_weights='joint_weights').items():
+        if len(metainfo.get(key, names)) != num_keypoints:
+            yield f'metainfo has {len(metainfo[key])} {name} for {num_keypoints} keypoints: give one for each'
+    flipped = metainfo['flip_indices']
+    for index, other in enumerate(flipped):
+        if flipped[other] != index:
+            yield (
+                f'swap in metainfo leads from {names[index]} to {names[other]} and not back, so the flip test adds a '
+                'false peak: give both'
+            )
+            break
+    for category in content['categories']:
+        in_file = category.get('keypoints')
+        if not isinstance(in_file, list) or not in_file:
+            continue
+        if len(in_file) != num_keypoints:
+            yield f'{path} lists {len(in_file)} keypoints, and metainfo has {num_keypoints}: describe the same ones'
+        elif in_file != names and sorted(map(str, in_file)) == sorted(names):
+            wrong = next(index for index in range(num_keypoints) if in_file[index] != names[index])
+            yield f'keypoint {wrong} is {in_file[wrong]} in {path} and {names[wrong]} in metainfo: use one order'
+
+
+def head_problems(model: dict | None, metainfo: dict, key: str) -> Iterator[str]:
+    """Yields whether the head of a top-down model has another number of keypoints than its data set."""
+    head = (model or {}).get('head') or {}
+    out_channels = head.get('out_channels')
+    is_topdown = str((model or {}).get('type')).rpartition('.')[2] == 'TopdownPoseEstimator'
+    if is_topdown and isinstance(out_channels, int) and out_channels != metainfo['num_keypoints']:
+        yield (
+            f'model.head.out_channels={out_channels}, and {key} has {metainfo["num_keypoints"]} keypoints: '
+            'give the head as many'
+        )
+
+
+def annotation_problems(annotations: list[dict], path: str, use_area: bool) -> Iterator[str]:
+    """Yields a line for each kind of number that makes no sense.
+
+    Args:
+        annotations (list[dict]): The annotations that are used, with keypoints and boxes.
+        path (str): Their file.
+        use_area (bool): Whether an evaluator divides by areas.
+    """
+    kinds = {
+        'a negative v': ('give 0, 1 or 2', lambda person: min(person['keypoints'][2::3]) < 0),
+        'num_keypoints over 0 and no v over 0': (
+            'give v of 1 or 2 to labelled keypoints',
+            lambda person: person.get('num_keypoints', 0) > 0 and max(person['keypoints'][2::3]) <= 0,
+        ),
+        'a box of less than a pixel': (
+            'give left, top, width and height in pixels',
+            lambda person: min(person['bbox'][2:]) < SMALLEST,
+        ),
+    }
+    if use_area:
+        kinds[f'an area of at most {SMALLEST}'] = (
+            'give square pixels, such as half of the box, or use_area=False for OKS',
+            lambda person: person.get('area', np.inf) <= SMALLEST,
+        )
+    for kind, (hint, is_wrong) in kinds.items():
+        ids = [person['id'] for person in annotations if is_wrong(person)]
+        if ids:
+            yield f'annotation {ids[0]} of {path} has {kind}{and_more(ids[1:])}: {hint}'
+    coordinates = [max(person['keypoints'][0::3] + person['keypoints'][1::3]) for person in annotations]
+    if coordinates and max(coordinates) <= 1:
+        yield f'{path} has all keypoints between 0 and 1, as YOLO writes them: give pixels'
