@@ -130,7 +130,7 @@ COMMON = {
 # Only in graphs that decode. TensorRT supports them too.
 DECODING = {
     *('And', 'ArgMax', 'Cast', 'Equal', 'Expand', 'GatherElements', 'Greater', 'Less', 'Max', 'Min', 'Mod'),
-    *('ReduceMax', 'Shape', 'Unsqueeze'),
+    *('Range', 'ReduceMax', 'Shape', 'Unsqueeze'),
 }
 
 
