@@ -23,7 +23,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
 
 from ..compat import can_allow_globals_by_name
-from .plain_values import STAND_INS
+from .plain_values import STAND_INS, with_values
 
 LONGEST_REASON = 240
 _loading = threading.RLock()
@@ -140,7 +140,7 @@ def _read(name: str, source, map_location, load: Callable = torch.load):
     """Loads a source and drops ``meta['config']``. Errors refer to the source as ``name``."""
     try:
         with _stand_ins_allowed():
-            checkpoint = load(source, map_location=map_location, weights_only=True)
+            checkpoint = with_values(load(source, map_location=map_location, weights_only=True))
     except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged or hostile pickle can raise anything
@@ -180,6 +180,8 @@ def _problem(error: Exception) -> str:
     if name := re.search(r'GLOBAL (\S+)', message):
         return f'names {name[1]}, which might run when loaded: give a file that holds weights and logs only'
     # torch's message recommends weights_only=False, which would run code in the file: keep only the reason.
-    reason = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0]
+    reason = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0].strip()
+    if reason.startswith('it '):  # as plain_values.py says it
+        return f'is refused, because {reason}: give a file of tensors, numbers and plain containers'
     reason = textwrap.shorten(f'{type(error).__name__}: {reason}', LONGEST_REASON, placeholder=' ...').rstrip(':')
     return f'cannot be read ({reason}): give the whole file, as torch.save wrote it'

@@ -4,16 +4,21 @@ NumPy's own unpickling trusts the file: with an array whose type was changed to 
 an array at some address, its author chooses which memory is read. Unpicklers get these stand-ins instead.
 """
 
+import datetime
 import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 
 # Booleans and numbers, the only types for which every bit pattern is a value.
 _PLAIN_TYPE = re.compile(r'[biufc]\d{1,2}')
+LONGEST_RANGE = 10**6
 
 
 class PlainType:
@@ -40,9 +45,6 @@ class PlainArray(np.ndarray):
             raise pickle.UnpicklingError('it has an array without content of its own')
         super().__setstate__((version, shape, plain_type.dtype, is_fortran, data))
 
-    def __reduce__(self):
-        return np.asarray(self).__reduce__()
-
 
 class PlainHistory(HistoryBuffer):
     """Stands in for MMEngine's ``HistoryBuffer``, and becomes a ``HistoryBuffer`` when its arrays are set.
@@ -58,7 +60,7 @@ class PlainHistory(HistoryBuffer):
         if type(log) is not PlainArray or type(counts) is not PlainArray:
             raise pickle.UnpicklingError('it has a log history that is not an array')
         self.__class__ = HistoryBuffer
-        self.__init__(log, counts, int(state['max_length']))
+        self.__init__(np.asarray(log), np.asarray(counts), int(state['max_length']))
 
 
 def _empty_array(*args) -> PlainArray:
@@ -91,6 +93,71 @@ def _function_of(owner: type, name: str) -> Callable:
     raise pickle.UnpicklingError(f'it asks for {name!r} of {owner!r}')
 
 
+def _plain_dict(content: dict) -> dict:
+    """Stands in for MMEngine's ``ConfigDict``, as in the metainfo of a config."""
+    return dict(content)
+
+
+def _frozen_set(items: list) -> frozenset:
+    if type(items) is not list:
+        raise pickle.UnpicklingError('it has a frozenset that is not made of a list')
+    return frozenset(items)
+
+
+def _range(*numbers: int) -> range:
+    value = range(*numbers)
+    if len(value) > LONGEST_RANGE:  # a file could make a set of it
+        raise pickle.UnpicklingError(f'it has a range of {len(value)} numbers')
+    return value
+
+
+def _slice(*numbers: int) -> slice:
+    return slice(*numbers)
+
+
+def _path(*parts: str) -> Path:
+    return Path(*parts)
+
+
+def _datetime(*fields) -> datetime.datetime:
+    return datetime.datetime(*fields)
+
+
+def _timedelta(*fields) -> datetime.timedelta:
+    return datetime.timedelta(*fields)
+
+
+def with_values(value, done: dict | None = None):
+    """What a checkpoint holds, with the values of the stand-ins in their places.
+
+    Args:
+        value: What the unpickler returned; its containers are changed in place.
+        done (dict, optional): What has been looked at, by its id.
+
+    Raises:
+        pickle.UnpicklingError: A stand-in is itself a value: the checkpoint holds a class or a function.
+    """
+    done = {} if done is None else done
+    if id(value) in done:
+        return done[id(value)]
+    done[id(value)] = value
+    if any(value is stand_in for stand_in in STAND_INS.values()):
+        raise pickle.UnpicklingError('it holds a class or a function as a value')
+    if type(value) is PlainType:
+        done[id(value)] = value.dtype
+    elif type(value) is PlainArray:
+        done[id(value)] = np.asarray(value)
+    elif type(value) in (dict, OrderedDict):
+        items = [(with_values(key, done), with_values(item, done)) for key, item in value.items()]
+        value.clear()
+        value.update(items)
+    elif type(value) is list:
+        value[:] = [with_values(item, done) for item in value]
+    elif type(value) in (tuple, set, frozenset):
+        done[id(value)] = type(value)(with_values(item, done) for item in value)
+    return done[id(value)]
+
+
 HistoryBuffer()  # fills its table of statistics
 # By the name in the pickle. NumPy 2 moved its core, and pickles have the module name of the NumPy that wrote them.
 STAND_INS = {
@@ -102,4 +169,11 @@ STAND_INS = {
     f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}': PlainHistory,
     f'{OneCycleParamScheduler.__module__}.{OneCycleParamScheduler.__qualname__}': PlainOneCycle,
     'builtins.getattr': _function_of,
+    f'{ConfigDict.__module__}.{ConfigDict.__qualname__}': _plain_dict,
+    'builtins.frozenset': _frozen_set,
+    'builtins.range': _range,
+    'builtins.slice': _slice,
+    **{f'{module}.PosixPath': _path for module in ('pathlib', 'pathlib._local')},
+    'datetime.datetime': _datetime,
+    'datetime.timedelta': _timedelta,
 }

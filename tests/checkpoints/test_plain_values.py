@@ -1,14 +1,18 @@
 """Whatever MMEngine writes into a checkpoint is read as torch reads it without a guard."""
 
+import datetime
 import itertools
 import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import BaseModel
@@ -69,6 +73,10 @@ def train(folder, resume_from=None, **options) -> dict:
         **options,
     ).train()
     return torch.load(folder / f'epoch_{NUM_EPOCHS}.pth', weights_only=False)
+
+
+def load(path: Path) -> dict:
+    return CheckpointLoader.load_checkpoint(str(path))
 
 
 def plain(value):
@@ -138,3 +146,55 @@ def test_an_array_whose_memory_a_tensor_may_share_is_not_set_again(tmp_path):
     assert len(torch.load(path, weights_only=False)) == 8, 'NumPy itself accepts it'
     with pytest.raises(pickle.UnpicklingError, match='without content of its own'):
         CheckpointLoader.load_checkpoint(path)
+
+
+def test_values_come_back_in_value_and_type(tmp_path):
+    array = np.arange(3.0)
+    content = dict(
+        arrays=[array, (array, {'again': array})],
+        dtype=np.dtype('<f4'),
+        dtypes={np.dtype('i8'): 1},
+        size=torch.Size([2, 3]),
+        torch_dtype=torch.float16,
+        frozen=frozenset([1, 'a']),
+        numbers=range(0, 9, 2),
+        part=slice(1, None),
+        path=Path('/data/coco'),
+        when=datetime.datetime(2026, 1, 2, 3, 4, 5),
+        duration=datetime.timedelta(days=1),
+        ordered=OrderedDict(b=1, a=2),
+    )
+    torch.save(content, tmp_path / 'values.pth')
+    loaded, expected = load(tmp_path / 'values.pth'), torch.load(tmp_path / 'values.pth', weights_only=False)
+    for name in content.keys() - {'arrays', 'dtypes'}:
+        assert (loaded[name], type(loaded[name])) == (expected[name], type(expected[name])), name
+    assert loaded['dtypes'] == {np.dtype('i8'): 1}
+    first, (second, third) = loaded['arrays']
+    assert type(first) is np.ndarray and first is second is third['again']
+    assert {first.sum(): 1} == {3.0: 1}
+    torch.save(loaded, tmp_path / 'again.pth')
+    assert load(tmp_path / 'again.pth')['dtype'] == np.dtype('<f4')
+
+
+def test_metainfo_of_a_config_is_read_as_plain_dicts(tmp_path):
+    """As MMEngine's runner saves it for MMDetection and MMSegmentation."""
+    config = Config(dict(metainfo=dict(classes=('a', 'b'), seg_label_mapping={0: 1})))
+    torch.save(dict(meta=dict(dataset_meta=config.metainfo), state_dict={}), tmp_path / 'meta.pth')
+    loaded = load(tmp_path / 'meta.pth')['meta']['dataset_meta']
+    assert loaded == dict(classes=('a', 'b'), seg_label_mapping={0: 1})
+    assert type(loaded) is type(loaded['seg_label_mapping']) is dict
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (np.array(['a']), "it has an array of type 'U1'"),
+        (np.array([{}]), "it has an array of type 'O8'"),
+        (np.ndarray, 'it holds a class or a function'),
+        ({frozenset: 1}, 'it holds a class or a function'),
+    ],
+)
+def test_what_cannot_be_a_plain_value_is_refused_with_the_reason(value, message, tmp_path):
+    torch.save(dict(value=value), tmp_path / 'refused.pth')
+    with pytest.raises(pickle.UnpicklingError, match=rf'refused\.pth is refused, because {message}.*plain containers'):
+        load(tmp_path / 'refused.pth')
