@@ -217,11 +217,33 @@ def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Co
     else:
         kind, source = 'annotations', path
         reasons, used = coco_files.left_out(content)
+    used = _chosen(dataset.config, used, content, reasons)
     rest = f'; left out: {counted(reasons)}' if reasons else ''
     if not used:
         raise coco_files.InvalidFileError([f'{source} ({dataset.key}) holds no instance{rest}: give {kind} of people'])
     report.notes.append(f'{dataset.key}: {len(used)} {kind} of {source} are used{rest}')
     return {record['image_id'] for record in used}
+
+
+def _chosen(config: dict, records: list[dict], content: dict, reasons: Counter) -> list[dict]:
+    """The people that a data set's own options choose; ``reasons`` counts the others."""
+    threshold = (config.get('filter_cfg') or {}).get('bbox_score_thr')
+    interval = 1 if config.get('bbox_file') else config.get('sample_interval', 1)  # MMPose skips no detections
+    kept = [record for record in records if record['image_id'] % interval == 0]
+    if threshold is not None:
+        kept = [record for record in kept if record.get('score', 1) >= threshold]  # annotations count as 1
+    indices = config.get('indices')
+    if indices is not None:
+        if not config.get('bbox_file'):
+            places = {image['id']: place for place, image in enumerate(content['images'])}
+            kept.sort(key=lambda record: places[record['image_id']])  # MMPose goes through images
+        if isinstance(indices, int):
+            kept = kept[:indices] if indices >= 0 else kept[indices:]
+        else:
+            kept = [kept[index] for index in indices]
+    if len(kept) < len(records):
+        reasons['by bbox_score_thr, sample_interval or indices'] = len(records) - len(kept)
+    return kept
 
 
 def _check_images(dataset: Dataset, images: list[dict], path: str, decode: bool, report: Report) -> None:

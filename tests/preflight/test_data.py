@@ -97,6 +97,33 @@ def turn_by_exif(path):
     Image.new('RGB', (64, 48)).save(path, exif=exif)
 
 
+@pytest.mark.parametrize(
+    ('options', 'num_used'),
+    [
+        (dict(indices=3), 3),
+        (dict(indices=-1), 1),
+        (dict(indices=[0, 2]), 2),
+        (dict(sample_interval=2), 2),
+        (dict(filter_cfg=dict(bbox_score_thr=0.95)), 4),
+    ],
+)
+def test_people_are_counted_as_mmpose_loads_them(config, coco, options, num_used):
+    config.train_dataloader.dataset.update(options)
+    loaded = CocoDataset(ann_file=str(coco.train), serialize_data=False, **options)
+    assert len(loaded) == num_used
+    report = check_config(config)
+    assert f'train_dataloader: {num_used} annotations of' in str(report.notes)
+    config.train_dataloader.dataset.update(indices=[], sample_interval=1)
+    (line,) = problems(config)
+    assert 'holds no instance; left out: 4 by' in line
+
+
+def test_detections_below_the_threshold_are_left_out(config, coco):
+    config.test_dataloader.dataset.filter_cfg = dict(bbox_score_thr=0.95)
+    (line,) = problems(config, 'test')
+    assert f'{coco.boxes} (test_dataloader) holds no instance; left out: 2 by bbox_score_thr' in line
+
+
 def test_data_without_people_is_a_problem(config, coco, change):
     change(lambda content: content.update(annotations=[]))
     config.test_dataloader.dataset.bbox_file = None
