@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
-from ..checkpoints.fit import misfit
+from ..checkpoints.fit import misfit, misfit_of
 from ..messages import in_one_line
 from .report import Report
 
@@ -23,37 +24,47 @@ def check_weights(cfg: Config, parts: Collection[str], report: Report) -> None:
         report (Report): Where notes and problems go.
     """
     checkpoints = [*_pretrained(cfg.get('model'), 'model')] if 'train' in parts else []
-    checkpoints += [(str(cfg.load_from), 'load_from')] if cfg.get('load_from') else []
-    for path, key in checkpoints:
+    checkpoints += [(dict(checkpoint=str(cfg.load_from)), 'load_from', None)] if cfg.get('load_from') else []
+    for init_cfg, key, part in checkpoints:
+        path = init_cfg['checkpoint']
         name = f'checkpoint {path} ({key})'
         file, problem = _located(path)
         fits_in_part = False
         if key == 'load_from':
-            finding, hint = 'fits the network', 'give the file that was trained with this config'
+            hint = 'give the file that was trained with this config'
             if file:
                 problem, fits_in_part = misfit(cfg, file)
         else:
-            finding = 'can be read'
             hint = f'give another with --cfg-options {key}.checkpoint=FILE, or train from scratch with {key}=None'
             if file:
-                problem = _unreadable(file)
+                problem, fits_in_part = _pretrained_misfit(part, init_cfg, file)
         if fits_in_part and 'train' in parts:  # as in fine-tuning for other keypoints
             report.notes.append(f'{name} {problem}: what fits is loaded')
         elif problem:
             report.problems.append(f'{name} {problem}: {hint}')
         else:
-            report.notes.append(f'{name} {finding if file else "is not on this disk: not opened"}')
+            report.notes.append(f'{name} {"fits the network" if file else "is not on this disk: not opened"}')
 
 
-def _pretrained(node, key: str) -> Iterator[tuple[str, str]]:
-    """Yields (checkpoint, key) for each ``Pretrained`` init_cfg in a model config."""
+def _pretrained(node, key: str, part: dict | None = None) -> Iterator[tuple[dict, str, dict]]:
+    """Yields each ``Pretrained`` init_cfg in a model config, its key, and the part that it initialises."""
     if isinstance(node, list | tuple):
-        node = dict(enumerate(node))
+        for index, child in enumerate(node):
+            yield from _pretrained(child, f'{key}.{index}', part)
     if isinstance(node, dict):
         if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
-            yield node['checkpoint'], key
+            yield node, key, part
         for name, child in node.items():
-            yield from _pretrained(child, f'{key}.{name}')
+            yield from _pretrained(child, f'{key}.{name}', node)
+
+
+def _pretrained_misfit(part: dict, init_cfg: dict, file: str) -> tuple[str | None, bool]:
+    """What keeps the weights of an init_cfg from filling its part, as :func:`.misfit_of` returns it."""
+    try:
+        module = MODELS.build({name: value for name, value in part.items() if name != 'init_cfg'})
+    except Exception:  # a part need not be complete by itself
+        return _unreadable(file), False
+    return misfit_of(module, file, init_cfg.get('prefix'))
 
 
 def _located(path: str) -> tuple[str | None, str | None]:

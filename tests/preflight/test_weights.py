@@ -48,12 +48,31 @@ def test_the_cached_copy_of_a_checkpoint_is_read(config, torch_home):
     config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='http://127.0.0.1:1/unreachable.pth')
     copy = torch_home / 'hub/checkpoints/unreachable.pth'
     copy.parent.mkdir(parents=True)
-    torch.save(dict(weight=torch.zeros(1)), copy)
-    assert check(config).problems == []
     torch.save([1], copy)
-    assert 'holds no weights by name' in check(config).problems[0]
+    assert 'cannot be used' in check(config).problems[0]
     copy.write_bytes(b'half of it')
     assert 'cannot be used' in check(config).problems[0]
+
+
+def test_pretrained_weights_are_counted_under_their_prefix(config, weights, tmp_path):
+    """Without the prefix, MMEngine would load nothing and go on."""
+    config.load_from = None
+    config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'pose.pth'))
+    torch.save(dict(state_dict=weights), tmp_path / 'pose.pth')
+    (problem,) = check(config).problems
+    assert 'does not fit the network' in problem and 'model.backbone.init_cfg' in problem
+    config.model.backbone.init_cfg.prefix = 'backbone.'
+    report = check(config)
+    assert report.problems == [] and 'fits the network' in report.notes[0]
+    del weights['backbone.conv1.weight']
+    torch.save(dict(state_dict=weights), tmp_path / 'pose.pth')
+    report = check(config)
+    assert report.problems == [] and '1 missing, first conv1.weight): what fits is loaded' in report.notes[0]
+
+
+def test_what_thop_counted_in_a_checkpoint_is_no_problem(config, weights):
+    torch.save(dict(state_dict=weights | {'backbone.total_ops': torch.zeros(1)}), config.load_from)
+    assert check(config, 'test').problems == []
 
 
 def test_weights_of_the_network_and_of_stock_hrnet_fit(config, weights):
