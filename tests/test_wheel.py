@@ -53,6 +53,15 @@ def test_it_has_the_package_and_the_files_for_mim_and_nothing_else(wheel):
     assert names == {path.as_posix() for path in package | {'ca_hrnet_plugin/.mim' / path for path in for_mim}}
 
 
+def test_the_repository_has_no_links_which_windows_clones_as_text():
+    """With ``core.symlinks=false``, a link is a text file, and what it leads to would not reach the wheel."""
+    if not (REPOSITORY / '.git').exists():
+        pytest.skip('needs the git repository')
+    files = subprocess.check_output(['git', 'ls-files', '--stage'], cwd=REPOSITORY, text=True).splitlines()
+    assert len(files) > 100
+    assert not [line for line in files if line.startswith('120000')]
+
+
 def test_it_requires_no_package_so_a_deployment_keeps_its_versions(site):
     (metadata,) = site.glob('*.dist-info/METADATA')
     requirements = email.message_from_bytes(metadata.read_bytes()).get_all('Requires-Dist')

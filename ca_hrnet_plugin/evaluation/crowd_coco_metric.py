@@ -15,6 +15,9 @@ class CrowdCocoMetric(CocoMetric):
     A drop-in replacement with every argument and figure of CocoMetric. For each level it adds figures such as
     ``AP (crowd easy)``, ``AR (crowd easy)`` and ``instances (crowd easy)``. AP and AR are means over all OKS thresholds
     and areas, and -1 for a level without instances. :class:`SplitEval` describes which detections count in which level.
+    Levels of crowding are left out where nobody has the labelled joints that the crowd index needs.
+
+    MMPose's KeypointPartitionMetric takes CocoMetric by its name only, so it cannot contain this metric.
 
     Levels are given by name and lower edge. A level ends below the edge of the next level: 0.1 is medium.
 
