@@ -260,7 +260,7 @@ def _check_images(dataset: Dataset, images: list[dict], path: str, decode: bool,
         image_id, *rest = [image_id for image_id in problems if problems[image_id] == problem]
         hint = f'put {files[image_id]} there whole, or take the image out of the annotations'
         if problem == WRONG_SIZE:
-            hint = f'give the width and height of {files[image_id]} as it is decoded, turned as its EXIF data says'
+            hint = f'give the width and height of {files[image_id]} after EXIF rotation'
         report.problems.append(f'image {image_id} of {path} {problem}{and_more(rest)}: {hint}')
     num_good = list(problems.values()).count(None)
     report.notes.append(f'{dataset.key}: {num_good} images of {folder} {"can be decoded" if decode else "exist"}')
