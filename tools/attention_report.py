@@ -6,7 +6,8 @@ and one factor for each module. Then it prints how much the gates of each module
 channels. All of this is without flip test.
 
 If AP is the same with another person's gates, the gates do not depend on the person. If it is the same with the mean
-profile, the gates are a position prior, and deploy.freeze_gates makes a faster network with the same AP.
+profile, they are a position prior. If it is the same with the mean of each channel, tools/export.py --freeze makes a
+stock HRNet of that AP.
 
   python tools/attention_report.py CONFIG CHECKPOINT --out gates.pdf
 """
