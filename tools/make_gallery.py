@@ -1,5 +1,7 @@
 r"""Draws Figure 6 of the paper, poses beside the ground truth, or the gates of coordinate attention over an image.
 
+For example:
+
   python tools/make_gallery.py poses HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --num 3 \
       --ann-file data/coco/annotations/person_keypoints_val2017.json --img-dir data/coco/val2017 --out gallery.png
   python tools/make_gallery.py gates CONFIG CHECKPOINT IMAGE... --stage 4 --out gates.png
