@@ -111,7 +111,8 @@ def export_onnx(
             f'of {", ".join(kind.__name__ for kind in HEATMAP_CODECS)}'
         )
     width, height = input_size
-    num_channels = next(layer for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d)).in_channels
+    convolutions = (layer for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d))
+    num_channels = getattr(next(convolutions, None), 'in_channels', 3)
     if takes_pixels and num_channels != 3:
         raise ValueError(f'the network takes {num_channels} channels, and BGR pixels have 3: export without pixels')
     model = copy.deepcopy(model).to('cpu', torch.float32)  # before folding norms, which would round otherwise
