@@ -179,7 +179,7 @@ def _problem(error: Exception) -> str:
     message = str(error)
     if name := re.search(r'GLOBAL (\S+)', message):
         hint = 'give a file that holds weights and logs only'
-        return f'names {name[1]}, which is no plain value and might run when loaded: {hint}'
+        return f'names {name[1]}, which is no plain value: {hint}'
     # torch's message recommends weights_only=False, which would run code in the file: keep only the reason.
     reason = re.split(r'Check the documentation|\. ', message.rpartition('WeightsUnpickler error:')[2])[0].strip()
     if reason.startswith('it '):  # as plain_values.py says it

@@ -7,11 +7,12 @@ an array at some address, its author chooses which memory is read. Unpicklers ge
 import datetime
 import pickle
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
@@ -26,7 +27,7 @@ class PlainType:
 
     def __init__(self, code: str, align: bool = False, copy: bool = False):
         if not (isinstance(code, str) and _PLAIN_TYPE.fullmatch(code)):
-            raise pickle.UnpicklingError(f'it has an array of type {code!r}')
+            raise pickle.UnpicklingError(f'it has values of type {code!r}')
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple):
@@ -143,14 +144,18 @@ def with_values(value, done: dict | None = None):
     done[id(value)] = value
     if any(value is stand_in for stand_in in STAND_INS.values()):
         raise pickle.UnpicklingError('it holds a class or a function as a value')
+    if isinstance(value, OrderedDict | torch.Tensor):
+        for name, attribute in vars(value).items():
+            vars(value)[name] = with_values(attribute, done)
     if type(value) is PlainType:
         done[id(value)] = value.dtype
     elif type(value) is PlainArray:
         done[id(value)] = np.asarray(value)
-    elif type(value) in (dict, OrderedDict):
+    elif type(value) in (dict, OrderedDict, Counter):
         items = [(with_values(key, done), with_values(item, done)) for key, item in value.items()]
         value.clear()
-        value.update(items)
+        for key, item in items:
+            value[key] = item
     elif type(value) is list:
         value[:] = [with_values(item, done) for item in value]
     elif type(value) in (tuple, set, frozenset):

@@ -270,12 +270,19 @@ def evaluated_categories(content: dict, ann_file: str | Path) -> set[int]:
     """
     images, categories = ({record['id'] for record in content[part]} for part in ('images', 'categories'))
     evaluated = {
-        annotation['category_id'] for annotation in content['annotations'] if annotation['image_id'] in images
+        annotation['category_id']
+        for annotation in content['annotations']
+        if annotation['image_id'] in images and _counts(annotation)
     } & categories
     if not evaluated:
-        reasons = counted(unreached(content)) or 'it has no annotations'
+        reasons = counted(unreached(content)) or 'it has no labelled people'
         raise InvalidFileError([f'{ann_file} leaves nothing to evaluate ({reasons}): list the category of its people'])
     return evaluated
+
+
+def _counts(annotation: dict) -> bool:
+    """Whether COCOeval counts an annotation, which it does not for crowd regions and without labelled keypoints."""
+    return not annotation.get('iscrowd') and max(annotation.get('keypoints', [0, 0, 1])[2::3], default=0) > 0
 
 
 def is_number(value) -> bool:

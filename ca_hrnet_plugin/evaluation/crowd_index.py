@@ -40,7 +40,8 @@ def crowd_index(annotations: Sequence[dict]) -> float:
 
 def has_crowd_index(annotations: Sequence[dict]) -> bool:
     """Whether anybody has joints enough to count in a crowd index; without, it is 0 however crowded an image is."""
-    return any(len(labelled_joints(annotation)) >= MIN_LABELLED for annotation in annotations)
+    people = [annotation for annotation in annotations if not annotation.get('iscrowd')]
+    return any(len(labelled_joints(person)) >= MIN_LABELLED for person in people)
 
 
 def labelled_joints(annotation: dict) -> np.ndarray:

@@ -50,7 +50,7 @@ def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
     prefixes = [key.removesuffix('AP') for key in metrics if key == 'AP' or key.endswith('/AP')]
     shortest = min((prefix.count('/') for prefix in prefixes), default=0)
     whole = [prefix for prefix in prefixes if prefix.count('/') == shortest]
-    if len(whole) > 1:
+    if len(whole) > 1 or shortest > 1:
         whole = [prefix for prefix in whole if prefix.startswith('all/')]
     if prefixes and len(whole) != 1:
         names = ', '.join(f'{prefix}AP' for prefix in prefixes)

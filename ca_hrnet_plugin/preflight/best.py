@@ -6,10 +6,11 @@ from mmengine.config import Config
 from mmengine.registry import METRICS
 from mmpose.evaluation.metrics import CocoMetric
 
+from ..evaluation import CrowdCocoMetric
 from ..evaluation.evaluators import class_of, metric_configs
 from .report import Report
 
-FIGURES = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75')
+FIGURES = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'instances')
 
 
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
@@ -29,11 +30,13 @@ def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
             kind = class_of(METRICS, metric)
         except Exception:  # a problem that check_data reports
             return
-        if not issubclass(kind, CocoMetric):
-            return  # other metrics name their figures as they like
+        if kind not in (CocoMetric, CrowdCocoMetric) or metric.get('format_only'):
+            return  # others name their figures as they like
         prefixes.append(metric.get('prefix') or kind.default_prefix)
-    for name in [names] if isinstance(names, str) else names:
-        prefix, _, figure = name.rpartition('/')
+    if not prefixes:
+        return
+    for name in names if isinstance(names, list | tuple) else [names]:
+        prefix, _, figure = str(name).rpartition('/')
         figure = figure.partition('(')[0].rstrip()  # such as AP of 'AP (M)' and of 'AP (crowd easy)'
         if name != 'auto' and (prefix not in prefixes or figure not in FIGURES):
             report.problems.append(

@@ -229,6 +229,8 @@ def _chosen(config: dict, records: list[dict], content: dict, reasons: Counter) 
     """The people that a data set's own options choose; ``reasons`` counts the others."""
     threshold = (config.get('filter_cfg') or {}).get('bbox_score_thr')
     interval = 1 if config.get('bbox_file') else config.get('sample_interval', 1)  # MMPose skips no detections
+    if not isinstance(interval, int) or interval < 1:
+        raise coco_files.InvalidFileError([f'sample_interval={interval!r} of a data set: give 1 or more'])
     kept = [record for record in records if record['image_id'] % interval == 0]
     if threshold is not None:
         kept = [record for record in kept if record.get('score', 1) >= threshold]  # annotations count as 1
@@ -240,6 +242,11 @@ def _chosen(config: dict, records: list[dict], content: dict, reasons: Counter) 
         if isinstance(indices, int):
             kept = kept[:indices] if indices >= 0 else kept[indices:]
         else:
+            outside = [index for index in indices if not -len(kept) <= index < len(kept)]
+            if outside:
+                raise coco_files.InvalidFileError(
+                    [f'indices of a data set: {outside[0]} is none of {len(kept)} people']
+                )
             kept = [kept[index] for index in indices]
     if len(kept) < len(records):
         reasons['by bbox_score_thr, sample_interval or indices'] = len(records) - len(kept)

@@ -19,7 +19,7 @@ def keypoint_problems(metainfo: dict, content: dict, path: str) -> Iterator[str]
     """
     num_keypoints, names = metainfo['num_keypoints'], list(metainfo['keypoint_id2name'].values())
     for key, name in dict(sigmas='sigmas', dataset_keypoint_weights='joint_weights').items():
-        if len(metainfo.get(key, names)) != num_keypoints:
+        if len(metainfo.get(key, names)) not in (0, num_keypoints):  # without OKS, data sets need none
             yield f'metainfo has {len(metainfo[key])} {name} for {num_keypoints} keypoints: give one for each'
     flipped = metainfo['flip_indices']
     for index, other in enumerate(flipped):
@@ -29,8 +29,9 @@ def keypoint_problems(metainfo: dict, content: dict, path: str) -> Iterator[str]
                 'false peak: give both'
             )
             break
+    used = {annotation['category_id'] for annotation in content['annotations']}
     for category in content['categories']:
-        in_file = category.get('keypoints')
+        in_file = category.get('keypoints') if category['id'] in used else None
         if not isinstance(in_file, list) or not in_file:
             continue
         if len(in_file) != num_keypoints:
@@ -42,14 +43,16 @@ def keypoint_problems(metainfo: dict, content: dict, path: str) -> Iterator[str]
 
 def head_problems(model: dict | None, metainfo: dict, key: str) -> Iterator[str]:
     """Yields whether the head of a top-down model has another number of keypoints than its data set."""
-    head = (model or {}).get('head') or {}
-    out_channels = head.get('out_channels')
-    is_topdown = str((model or {}).get('type')).rpartition('.')[2] == 'TopdownPoseEstimator'
-    if is_topdown and isinstance(out_channels, int) and out_channels != metainfo['num_keypoints']:
-        yield (
-            f'model.head.out_channels={out_channels}, and {key} has {metainfo["num_keypoints"]} keypoints: '
-            'give the head as many'
-        )
+    model = model or {}
+    kind, num_keypoints = model.get('type'), metainfo['num_keypoints']
+    is_topdown = getattr(kind, '__name__', str(kind)).rpartition('.')[2] == 'TopdownPoseEstimator'
+    # A network of several data sets gives some of its keypoints, and UDP may have offsets beside heatmaps.
+    chooses = 'output_keypoint_indices' in (model.get('test_cfg') or {})
+    out_channels = (model.get('head') or {}).get('out_channels')
+    if not is_topdown or chooses or not isinstance(out_channels, int):
+        return
+    if out_channels not in (num_keypoints, 3 * num_keypoints):
+        yield f'model.head.out_channels={out_channels}, and {key} has {num_keypoints} keypoints: give the head as many'
 
 
 def annotation_problems(annotations: list[dict], path: str, use_area: bool) -> Iterator[str]:
@@ -62,9 +65,9 @@ def annotation_problems(annotations: list[dict], path: str, use_area: bool) -> I
     """
     kinds = {
         'a negative v': ('give 0, 1 or 2', lambda person: min(person['keypoints'][2::3]) < 0),
-        'num_keypoints over 0 and no v over 0': (
+        'keypoints but no v over 0': (
             'give v of 1 or 2 to labelled keypoints',
-            lambda person: person.get('num_keypoints', 0) > 0 and max(person['keypoints'][2::3]) <= 0,
+            lambda person: max(person['keypoints'][2::3]) <= 0,
         ),
         'a box of less than a pixel': (
             'give left, top, width and height in pixels',

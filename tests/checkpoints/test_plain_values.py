@@ -5,7 +5,7 @@ import itertools
 import pickle
 import re
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,15 +163,20 @@ def test_values_come_back_in_value_and_type(tmp_path):
         when=datetime.datetime(2026, 1, 2, 3, 4, 5),
         duration=datetime.timedelta(days=1),
         ordered=OrderedDict(b=1, a=2),
+        counter=Counter({np.dtype('f4'): 2}),
     )
+    parameter = nn.Parameter(torch.ones(1))
+    parameter.statistics = content['ordered']._metadata = array
+    content['parameter'] = parameter
     torch.save(content, tmp_path / 'values.pth')
     loaded, expected = load(tmp_path / 'values.pth'), torch.load(tmp_path / 'values.pth', weights_only=False)
-    for name in content.keys() - {'arrays', 'dtypes'}:
+    for name in content.keys() - {'arrays', 'dtypes', 'parameter'}:
         assert (loaded[name], type(loaded[name])) == (expected[name], type(expected[name])), name
     assert loaded['dtypes'] == {np.dtype('i8'): 1}
     first, (second, third) = loaded['arrays']
     assert type(first) is np.ndarray and first is second is third['again']
     assert {first.sum(): 1} == {3.0: 1}
+    assert type(loaded['parameter'].statistics) is type(loaded['ordered']._metadata) is np.ndarray
     torch.save(loaded, tmp_path / 'again.pth')
     assert load(tmp_path / 'again.pth')['dtype'] == np.dtype('<f4')
 
@@ -188,8 +193,8 @@ def test_metainfo_of_a_config_is_read_as_plain_dicts(tmp_path):
 @pytest.mark.parametrize(
     ('value', 'message'),
     [
-        (np.array(['a']), "it has an array of type 'U1'"),
-        (np.array([{}]), "it has an array of type 'O8'"),
+        (np.array(['a']), "it has values of type 'U1'"),
+        (np.array([{}]), "it has values of type 'O8'"),
         (np.ndarray, 'it holds a class or a function'),
         ({frozenset: 1}, 'it holds a class or a function'),
     ],

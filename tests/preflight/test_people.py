@@ -21,7 +21,7 @@ def in_unit_square(content):
         (person_with(area=1), 'annotation 501 of .* has an area of at most 1'),
         (person_with(area=-5), 'an area of at most 1'),
         (person_with(keypoints=[9, 9, -1] * 16 + [9, 9, 2]), 'a negative v'),
-        (person_with(keypoints=[9, 9, 0] * 17), 'num_keypoints over 0 and no v over 0'),
+        (person_with(keypoints=[9, 9, 0] * 17), 'keypoints but no v over 0'),
         (person_with(bbox=[0.2, 0.2, 0.5, 0.7]), 'a box of less than a pixel'),
         (in_unit_square, 'all keypoints between 0 and 1'),
     ],
@@ -77,3 +77,15 @@ def test_a_description_of_keypoints_that_does_not_add_up_is_a_problem(config, co
     change(five)
     (line,) = problems(metainfo)
     assert 'lists 4 keypoints, and metainfo has 5' in line
+
+
+def test_networks_that_choose_keypoints_or_add_offsets_are_sound(config, coco):
+    for head, test_cfg in ((51, {}), (19, dict(output_keypoint_indices=list(range(17))))):
+        config.model.head.out_channels = head
+        config.model.test_cfg.update(test_cfg)
+        assert check_config(config).problems == []
+
+
+def test_a_category_that_nobody_has_may_have_other_keypoints(config, coco, change):
+    change(lambda content: content['categories'].append(dict(id=2, name='dog', keypoints=['nose', 'tail'])))
+    assert check_config(config).problems == []
