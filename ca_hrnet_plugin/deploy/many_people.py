@@ -11,6 +11,8 @@ from mmengine.registry import DefaultScope
 from mmpose.structures import PoseDataSample
 from torch import nn
 
+from ..evaluation.people import pipeline_of_test
+
 
 def predict_people(
     model: nn.Module, people: Iterable[tuple[np.ndarray | str | Path, Sequence[float]]], batch_size: int = 32
@@ -32,7 +34,7 @@ def predict_people(
     """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of predict_people: give 1 or more')
-    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    pipeline = Compose(pipeline_of_test(model.cfg))
     people = enumerate(people)
     while batch := list(islice(people, batch_size)):
         with DefaultScope.overwrite_default_scope(model.cfg.get('default_scope', 'mmpose')), torch.no_grad():

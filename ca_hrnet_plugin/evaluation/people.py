@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 from torch import nn
@@ -16,10 +17,18 @@ def training_people(model: nn.Module, limit: int = 1000) -> Subset:
         model (nn.Module): A model of MMPose with its config as ``cfg``.
         limit (int): The largest number of people.
     """
-    pipeline = model.cfg.test_dataloader.dataset.pipeline
+    pipeline = pipeline_of_test(model.cfg)
     dataset = DATASETS.build(_with_pipeline(model.cfg.train_dataloader.dataset, pipeline))
     chosen = np.random.default_rng(0).permutation(len(dataset))[:limit]
     return Subset(dataset, chosen)
+
+
+def pipeline_of_test(cfg: Config) -> list[dict]:
+    """The pipeline of a config's test, whose data set may be wrapped."""
+    dataset = cfg.test_dataloader.dataset
+    while not dataset.get('pipeline'):
+        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    return dataset['pipeline']
 
 
 def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:

@@ -117,6 +117,7 @@ def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_da
     assert 0 < average_precision(annotator(itertools.cycle([True, False]))) < 1
 
     plain = cfg.train_dataloader.dataset
+    cfg.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=cfg.test_dataloader.dataset)
     for dataset in (
         plain,
         dict(type='RepeatDataset', times=2, dataset=plain),
