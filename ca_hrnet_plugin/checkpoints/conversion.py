@@ -58,8 +58,11 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
 
 
 def _as_mmpose_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of DataParallel, and those of the official HRNet (pose_hrnet_w32_256x192.pth), under MMPose's names."""
-    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    """Weights of DataParallel, of compiled networks and of the official HRNet (pose_hrnet_w32_256x192.pth) by MMPose's
+    names, without what thop counted.
+    """
+    wrappers, counts = re.compile(r'^((module|_orig_mod)\.)+'), ('total_ops', 'total_params')
+    state_dict = {wrappers.sub('', key): value for key, value in state_dict.items() if not key.endswith(counts)}
     if 'final_layer.weight' not in state_dict:
         return state_dict
     parts = {key: 'head' if key.startswith('final_layer.') else 'backbone' for key in state_dict}

@@ -264,6 +264,13 @@ def load_results(
             f'the results have category {min(detected)}, and the annotations that are evaluated ({ann_file}) have '
             f'category {min(categories)}: give both the same'
         )
+    if detected - categories:
+        print_log(
+            f'results of category {min(detected - categories)} count as wrong: no evaluated person has that category '
+            f'({ann_file})',
+            'current',
+            logging.WARNING,
+        )
     reasons = unreached(annotations)
     if reasons:
         print_log(f'{ann_file}: annotations left out: {counted(reasons)}', 'current', logging.WARNING)

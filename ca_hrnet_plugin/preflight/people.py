@@ -1,5 +1,6 @@
 """Descriptions of keypoints and numbers of annotations that MMPose takes in silence, and that make no sense."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -36,9 +37,16 @@ def keypoint_problems(metainfo: dict, content: dict, path: str) -> Iterator[str]
             continue
         if len(in_file) != num_keypoints:
             yield f'{path} lists {len(in_file)} keypoints, and metainfo has {num_keypoints}: describe the same ones'
-        elif in_file != names and sorted(map(str, in_file)) == sorted(names):
-            wrong = next(index for index in range(num_keypoints) if in_file[index] != names[index])
+            continue
+        ours, theirs = [_plain(name) for name in names], [_plain(name) for name in in_file]
+        if ours != theirs and sorted(ours) == sorted(theirs):
+            wrong = next(index for index in range(num_keypoints) if ours[index] != theirs[index])
             yield f'keypoint {wrong} is {in_file[wrong]} in {path} and {names[wrong]} in metainfo: use one order'
+
+
+def _plain(name) -> str:
+    """A keypoint's name however it is spelt: left_hand, Left Hand, left-hand."""
+    return re.sub(r'[^a-z0-9]', '', str(name).lower())
 
 
 def head_problems(model: dict | None, metainfo: dict, key: str) -> Iterator[str]:

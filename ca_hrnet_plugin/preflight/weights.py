@@ -52,7 +52,8 @@ def _pretrained(node, key: str, part: dict | None = None) -> Iterator[tuple[dict
         for index, child in enumerate(node):
             yield from _pretrained(child, f'{key}.{index}', part)
     if isinstance(node, dict):
-        if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
+        kind = getattr(node.get('type'), '__name__', str(node.get('type'))).rpartition('.')[2]
+        if kind in ('Pretrained', 'PretrainedInit') and isinstance(node.get('checkpoint'), str):
             yield node, key, part
         for name, child in node.items():
             yield from _pretrained(child, f'{key}.{name}', node)

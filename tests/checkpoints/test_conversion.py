@@ -43,11 +43,12 @@ def test_there_and_back_gives_the_same_weights(stock, tmp_path):
     assert all(torch.equal(returned[key], value) for key, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize('wrapper', ['', 'module.'])
+@pytest.mark.parametrize('wrapper', ['', 'module.', 'module._orig_mod.'])
 def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, tmp_path):
     """Its backbone has MMPose's names and no prefix, and final_layer stands beside it."""
     model, _ = stock
     official = {wrapper + key.partition('.')[2]: value for key, value in model.state_dict().items()}
+    official['total_ops'] = torch.zeros(1)  # thop's
     torch.save(official, tmp_path / 'pose_hrnet.pth')
     convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
     network = MODELS.build(Config.fromfile(CONFIG).model)

@@ -69,10 +69,13 @@ def test_a_description_of_keypoints_that_does_not_add_up_is_a_problem(config, co
     one_sided['keypoint_info'][2]['swap'] = ''
     (line,) = problems(one_sided)
     assert 'from left_hand to right_hand and not back' in line
+    names[:] = [name.replace('_', ' ').title() for name in names]
+    change(five)
+    assert problems(metainfo) == [], 'spelt otherwise, in the same order'
     names.reverse()
     change(five)
     (line,) = problems(metainfo)
-    assert 'keypoint 0 is right_foot' in line and 'head in metainfo' in line
+    assert 'keypoint 0 is Right Foot' in line and 'head in metainfo' in line
     names.pop()
     change(five)
     (line,) = problems(metainfo)
