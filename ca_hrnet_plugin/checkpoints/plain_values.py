@@ -9,7 +9,7 @@ import pickle
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -112,20 +112,13 @@ def _range(*numbers: int) -> range:
     return value
 
 
-def _slice(*numbers: int) -> slice:
-    return slice(*numbers)
+def _maker(kind: type) -> Callable:
+    """Stands in for a type whose values run nothing and hold little, in a form that no file can change."""
 
+    def make(*parts):
+        return kind(*parts)
 
-def _path(*parts: str) -> Path:
-    return Path(*parts)
-
-
-def _datetime(*fields) -> datetime.datetime:
-    return datetime.datetime(*fields)
-
-
-def _timedelta(*fields) -> datetime.timedelta:
-    return datetime.timedelta(*fields)
+    return make
 
 
 def with_values(value, done: dict | None = None):
@@ -177,8 +170,12 @@ STAND_INS = {
     f'{ConfigDict.__module__}.{ConfigDict.__qualname__}': _plain_dict,
     'builtins.frozenset': _frozen_set,
     'builtins.range': _range,
-    'builtins.slice': _slice,
-    **{f'{module}.PosixPath': _path for module in ('pathlib', 'pathlib._local')},
-    'datetime.datetime': _datetime,
-    'datetime.timedelta': _timedelta,
+    'builtins.slice': _maker(slice),
+    **{f'{module}.PosixPath': _maker(Path) for module in ('pathlib', 'pathlib._local')},
+    **{f'{module}.PurePosixPath': _maker(PurePosixPath) for module in ('pathlib', 'pathlib._local')},
+    'datetime.date': _maker(datetime.date),
+    'datetime.datetime': _maker(datetime.datetime),
+    'datetime.time': _maker(datetime.time),
+    'datetime.timedelta': _maker(datetime.timedelta),
+    'datetime.timezone': _maker(datetime.timezone),
 }

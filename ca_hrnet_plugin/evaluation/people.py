@@ -23,6 +23,13 @@ def training_people(model: nn.Module, limit: int = 1000) -> Subset:
     return Subset(dataset, chosen)
 
 
+def innermost(dataset: dict) -> dict:
+    """The data set in a config's wrappers, such as RepeatDataset; the first where there are several."""
+    while 'ann_file' not in dataset and ('dataset' in dataset or 'datasets' in dataset):
+        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    return dataset
+
+
 def pipeline_of_test(cfg: Config) -> list[dict]:
     """The pipeline of a config's test, whose data set may be wrapped."""
     dataset = cfg.test_dataloader.dataset

@@ -11,6 +11,7 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
 from ..evaluation.evaluators import metric_configs
+from ..evaluation.people import innermost
 
 
 class Protocol(NamedTuple):
@@ -55,12 +56,12 @@ def read_protocol(
     coco_metrics = [metric for metric in evaluators if issubclass(_class(metric), CocoMetric)]
     if not coco_metrics:
         raise ValueError(f'{config} has no CocoMetric as test_evaluator: give a config that is evaluated by OKS')
-    metric, dataset = coco_metrics[0], cfg.test_dataloader.dataset
+    metric, dataset = coco_metrics[0], innermost(cfg.test_dataloader.dataset)
     root = Path(dataset.get('data_root') or '')
     return Protocol(
         str(ann_file or metric.get('ann_file') or root / dataset.ann_file),
         str(image_dir or root / dataset.get('data_prefix', {}).get('img', '')),
-        _quietly(dataset_meta_from_config, cfg, 'test'),
+        _quietly(dataset_meta_from_config, Config(dict(test_dataloader=dict(dataset=dataset))), 'test'),
         metric.get('iou_type', 'keypoints'),
         metric.get('use_area', True),
         tested_boxes(cfg),
@@ -74,7 +75,7 @@ def _class(metric: dict) -> type:
 
 def tested_boxes(cfg: Config) -> str:
     """Which boxes a top-down config is tested with: ``'detected'`` ones, or the annotated ``'ground truth'``."""
-    return 'detected' if cfg.test_dataloader.dataset.get('bbox_file') else 'ground truth'
+    return 'detected' if innermost(cfg.test_dataloader.dataset).get('bbox_file') else 'ground truth'
 
 
 _COCO = dict(from_file='configs/_base_/datasets/coco.py')

@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -160,7 +160,9 @@ def test_values_come_back_in_value_and_type(tmp_path):
         numbers=range(0, 9, 2),
         part=slice(1, None),
         path=Path('/data/coco'),
-        when=datetime.datetime(2026, 1, 2, 3, 4, 5),
+        pure_path=PurePosixPath('a/b'),
+        day=datetime.date(2026, 1, 2),
+        when=datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
         duration=datetime.timedelta(days=1),
         ordered=OrderedDict(b=1, a=2),
         counter=Counter({np.dtype('f4'): 2}),

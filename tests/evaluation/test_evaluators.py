@@ -25,7 +25,11 @@ def test_an_evaluator_is_read_in_each_form_that_mim_test_takes(drawn_data, wrap,
     annotations = str(drawn_data / 'coco/annotations/person_keypoints_val2017.json')
     config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96'))
     config.test_evaluator = wrap(dict(type='mmpose.CocoMetric', ann_file=annotations, use_area=False))
+    dataset = dict(config.test_dataloader.dataset, data_root='photos', bbox_file='boxes.json')
+    config.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=dataset)
     config.dump(tmp_path / 'config.py')
     protocol = read_protocol(tmp_path / 'config.py')
     assert (protocol.ann_file, protocol.use_area) == (annotations, False)
+    assert (protocol.image_dir, protocol.boxes) == ('photos/val2017', 'detected')
+    assert protocol.metainfo['num_keypoints'] == 17
     assert [type(metric) for metric in build_evaluator(config.test_evaluator).metrics] == [CocoMetric]
