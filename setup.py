@@ -46,6 +46,7 @@ setup(
     # The package declares no dependencies, so installing it does not change the installed MMPose.
     extras_require={
         'mim': (HERE / 'requirements/mminstall.txt').read_text().split(),
+        'hub': ['huggingface_hub>=0.25', 'safetensors'],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
     },
     zip_safe=False,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hub_server import Hub
 from mim.utils import get_installed_path
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -152,6 +153,18 @@ def server(tmp_path, torch_home):
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f'http://127.0.0.1:{running.server_port}'
         running.shutdown()
+
+
+@pytest.fixture
+def hub(tmp_path_factory, monkeypatch):
+    """A Hugging Face Hub on the loopback that holds nothing yet, and its client with an empty cache."""
+    pytest.importorskip('huggingface_hub')
+    pytest.importorskip('safetensors')
+    with Hub(monkeypatch) as running:
+        running.reconnect(HF_ENDPOINT=running.address, HF_HOME=str(tmp_path_factory.mktemp('hf_home')))
+        yield running
+        running.shutdown()
+    running.forget_client()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 # Everything that the plugin could touch is imported before it.
-BEFORE_AND_AFTER = """
+BEFORE_AND_AFTER = r"""
 import importlib, importlib.util, socket, sys, types
 
 lite = importlib.util.find_spec('mmcv._ext') is None
@@ -61,7 +61,9 @@ changed = sorted(str(key) for key, value in before.items() if after.get(key, mis
 changed = [key for key in changed if not key.endswith("'CheckpointLoader', '_schemes')")]
 assert not changed, changed[:10]
 assert safe_globals() == allowed
-assert CheckpointLoader._schemes.keys() == schemes.keys()
+added = CheckpointLoader._schemes.keys() - schemes.keys()
+assert added == {'hf://', r'(?!\S+://).*\.safetensors$'} and schemes.keys() <= CheckpointLoader._schemes.keys(), added
+assert 'huggingface_hub' not in sys.modules
 print(*sorted(registered() - names))
 """
 

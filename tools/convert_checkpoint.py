@@ -15,7 +15,7 @@ def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('direction', choices=DIRECTIONS)
-    parser.add_argument('source', help='checkpoint to read: path or URL')
+    parser.add_argument('source', help='checkpoint to read: path, URL or hf://OWNER/REPO[/FILE][@REVISION]')
     parser.add_argument('target', help='checkpoint to write')
     parser.add_argument(
         '--config',

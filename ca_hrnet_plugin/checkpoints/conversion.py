@@ -28,7 +28,7 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     Args:
         direction (str): A key of :data:`DIRECTIONS`.
         config (str): Path of the config of the CA-HRNet, be it the source or the target.
-        source (str): Path or URL of the checkpoint to read.
+        source (str): Path, URL or ``hf://`` address of the checkpoint to read.
         target (str): Path to write. Nothing is written if the conversion fails.
 
     Returns:
@@ -40,7 +40,7 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     network = _network_of(config)
     try:
         checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, ImportError) as error:
         raise ConversionError(str(error)) from error
     state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):

@@ -1,8 +1,9 @@
 """Checkpoint loaders for MMEngine that read weights and logs, and run no code that a file names.
 
 Importing the plugin registers them for files, ``http``, ``https``, ``torchvision``, ``open-mmlab`` and ``mmcls``, for
-every model of the process; :func:`restore_mmengine_loaders` restores MMEngine's own. Beside tensors they read the types
-that torch allows and those that plain_values.py rebuilds. The latter are in torch's allow-list only during a load.
+every model of the process, and adds ``hf`` and files of safetensors. :func:`restore_mmengine_loaders` undoes both.
+Beside tensors they read the types that torch allows and those that plain_values.py rebuilds. The latter are in torch's
+allow-list only during a load.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import re
 import textwrap
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
 
 from ..compat import can_allow_globals_by_name
+from .hub import download
 from .plain_values import STAND_INS, with_values
 
 LONGEST_REASON = 240
@@ -30,10 +32,13 @@ _loading = threading.RLock()
 
 
 def register_loaders() -> None:
-    """Replaces MMEngine's own loaders. Loaders that other packages registered stay.
+    """Replaces MMEngine's own loaders, and adds :data:`ADDED_LOADERS`. Loaders that other packages registered stay.
 
-    Does nothing with torch before 2.6, whose allow-list cannot name a stand-in.
+    Replaces none with torch before 2.6, whose allow-list cannot name a stand-in.
     """
+    others = {prefix for prefix, loader in _registered() if not _is_of(globals(), loader)}
+    for prefix in ADDED_LOADERS.keys() - others:
+        CheckpointLoader.register_scheme(prefix, ADDED_LOADERS[prefix], force=True)
     if not can_allow_globals_by_name:
         return
     for prefix, loader in _registered():
@@ -42,9 +47,13 @@ def register_loaders() -> None:
 
 
 def restore_mmengine_loaders() -> None:
-    """Restores MMEngine's own loaders, for all models of the process."""
+    """Restores MMEngine's own loaders and removes those that were added, for all models of the process."""
     for prefix, loader in _registered():
-        if _is_of(globals(), loader):
+        if not _is_of(globals(), loader):
+            continue
+        if prefix in ADDED_LOADERS:
+            del CheckpointLoader._schemes[prefix]  # no public way
+        else:
             CheckpointLoader.register_scheme(prefix, getattr(mmengine_loaders, loader.__name__), force=True)
 
 
@@ -61,7 +70,7 @@ def load_from_local(filename: str, map_location=None):
     """Loads a checkpoint file.
 
     Args:
-        filename (str): The path.
+        filename (str): The path. A file that ends in ``.safetensors`` is read by the package safetensors.
         map_location: Same as in :func:`torch.load`.
 
     Returns:
@@ -69,31 +78,35 @@ def load_from_local(filename: str, map_location=None):
 
     Raises:
         FileNotFoundError: The file does not exist.
+        ImportError: The package safetensors is needed and not installed.
         pickle.UnpicklingError: The file names code that might run, or is damaged. Errors of storage, memory and device
             are raised unchanged.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} not found')
-    return _read(str(path), path, map_location)
+    return _read(str(path), path, map_location, _reader_of(path))
 
 
 def load_from_http(filename: str, map_location=None):
     """Downloads a URL to torch.hub's cache, rank 0 first, and loads it as :func:`load_from_local` does."""
-    rank, _ = get_dist_info()
-    if rank > 0:
-        barrier()
-    try:
+    with _rank_0_first():
         # As in load_state_dict_from_url, but before the allow-list is changed.
         cached = Path(torch.hub.get_dir(), 'checkpoints', Path(urllib.parse.urlparse(filename).path).name)
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(filename, str(cached), progress=os.isatty(0))
         name = f'{filename} (cached in {cached}: delete that to download it again)'
+        if _is_safetensors(cached):
+            return _read(name, cached, map_location, _reader_of(cached))
         return _read(name, filename, map_location, torch.hub.load_state_dict_from_url)
-    finally:
-        if rank == 0:  # after an error too, because the other ranks wait
-            barrier()
+
+
+def load_from_hf(filename: str, map_location=None):
+    """Downloads ``hf://OWNER/REPO[/FILE][@REVISION]``, rank 0 first, and loads it as :func:`load_from_local` does."""
+    with _rank_0_first():
+        path = Path(download(filename))
+    return _read(f'{filename} ({path})', path, map_location, _reader_of(path))
 
 
 def load_from_torchvision(filename: str, map_location=None):
@@ -130,13 +143,58 @@ LOADERS = {
         load_from_mmcls,
     )
 }
+# Files of safetensors have a scheme of their own because MMEngine's loader of files stays with torch before 2.6.
+ADDED_LOADERS = {'hf://': load_from_hf, r'(?!\S+://).*\.safetensors$': load_from_local}
+
+
+@contextlib.contextmanager
+def _rank_0_first() -> Iterator[None]:
+    """The other ranks wait until rank 0 leaves the context, so that it alone downloads to a shared cache."""
+    rank, _ = get_dist_info()
+    if rank > 0:
+        barrier()
+    try:
+        yield
+    finally:
+        if rank == 0:  # after an error too, because the other ranks wait
+            barrier()
 
 
 def _model_name(url: str) -> str:
     return url.partition('://')[2]
 
 
-def _read(name: str, source, map_location, load: Callable = torch.load):
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix == '.safetensors'
+
+
+def _reader_of(path: Path) -> Callable:
+    """What reads a file: ``torch.load``, or a function with such arguments."""
+    if not _is_safetensors(path):
+        return torch.load
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportError(f'checkpoint {path} needs the package safetensors: pip install safetensors') from error
+
+    def read(path: Path, map_location, weights_only: bool) -> dict[str, torch.Tensor]:
+        device = _device(map_location)
+        return {name: tensor.to(device) for name, tensor in load_file(path).items()}
+
+    return read
+
+
+def _device(map_location) -> torch.device | str:
+    """Where ``torch.load`` with this ``map_location`` would put a tensor that was saved from the CPU."""
+    if callable(map_location):
+        storage = map_location(torch.UntypedStorage(0), 'cpu')
+        return 'cpu' if storage is None else storage.device
+    if isinstance(map_location, Mapping):
+        return map_location.get('cpu', 'cpu')
+    return map_location or 'cpu'
+
+
+def _read(name: str, source, map_location, load: Callable):
     """Loads a source and drops ``meta['config']``. Errors refer to the source as ``name``."""
     try:
         with _stand_ins_allowed():
@@ -157,8 +215,11 @@ def _read(name: str, source, map_location, load: Callable = torch.load):
 def _stand_ins_allowed() -> Iterator[None]:
     """Adds the stand-ins to torch's allow-list, in place of entries of other packages under the same names.
 
-    The list is a set: of two entries under the same name, torch could use either.
+    The list is a set: of two entries under the same name, torch could use either. Does nothing with torch before 2.6.
     """
+    if not can_allow_globals_by_name:
+        yield
+        return
     allow_list = torch.serialization
     with _loading:
         replaced = [allowed for allowed in allow_list.get_safe_globals() if _name_of(allowed) in STAND_INS]
@@ -185,4 +246,4 @@ def _problem(error: Exception) -> str:
     if reason.startswith('it '):  # as plain_values.py says it
         return f'is refused, because {reason}: give a file of tensors, numbers and plain containers'
     reason = textwrap.shorten(f'{type(error).__name__}: {reason}', LONGEST_REASON, placeholder=' ...').rstrip(':')
-    return f'cannot be read ({reason}): give the whole file, as torch.save wrote it'
+    return f'cannot be read ({reason}): give the whole file, as torch.save or safetensors wrote it'

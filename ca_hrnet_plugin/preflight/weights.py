@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
 from ..checkpoints.fit import misfit, misfit_of
+from ..checkpoints.hub import HubError, find
 from ..messages import in_one_line
 from .report import Report
 
@@ -69,7 +70,12 @@ def _pretrained_misfit(part: dict, init_cfg: dict, file: str) -> tuple[str | Non
 
 
 def _located(path: str) -> tuple[str | None, str | None]:
-    """The local file, which may be in torch hub's cache, and the problem if it cannot be found or fetched."""
+    """The local file, which may be in a cache, and the problem if it cannot be found or fetched."""
+    if path.startswith('hf://'):
+        try:
+            return find(path), None
+        except HubError as error:
+            return None, error.problem
     if '://' not in path:
         return (path, None) if Path(path).expanduser().is_file() else (None, f'not found from {Path.cwd()}')
     cached = Path(torch.hub.get_dir(), 'checkpoints', Path(path).name)

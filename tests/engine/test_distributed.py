@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import multiprocessing
 import os
-import urllib.error
 
 import pytest
 import torch
@@ -45,8 +44,9 @@ def work_together(rank, folder):
     share = images()[2 * rank : 2 * rank + 2]
     torch.save(gradients(backbone, MMDistributedDataParallel(backbone), share), f'{folder}/gradients{rank}.pth')
     if has_torch('2.6'):
-        with contextlib.suppress(urllib.error.URLError):
-            CheckpointLoader.load_checkpoint('http://127.0.0.1:1/nowhere.pth')
+        for address in ('http://127.0.0.1:1/nowhere.pth', 'hf://nowhere'):
+            with contextlib.suppress(OSError):
+                CheckpointLoader.load_checkpoint(address)
         arrived = torch.ones(1)
         dist.all_reduce(arrived)
         torch.save(arrived, f'{folder}/after_download{rank}.pth')

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
 from mmpose.registry import MODELS
 
 from ca_hrnet_plugin.preflight.report import Report
@@ -52,6 +53,34 @@ def test_the_cached_copy_of_a_checkpoint_is_read(config, torch_home):
     assert 'cannot be used' in check(config).problems[0]
     copy.write_bytes(b'half of it')
     assert 'cannot be used' in check(config).problems[0]
+
+
+def test_a_checkpoint_on_the_hub_is_looked_for_and_not_downloaded(config, hub):
+    hub.files['owner/net/pytorch_model.bin'] = b'half of it'
+    for checkpoint, message in (
+        ('hf://owner/net', None),
+        ('hf://owner/net/none.pth@main', 'not found: no none.pth'),
+        ('hf://owner/nowhere', 'does not exist, or cannot be read without a token'),
+        ('hf://owner', 'is not an address on the Hub'),
+    ):
+        config.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
+        report = check(config)
+        (line,) = report.problems or report.notes
+        assert f'checkpoint {checkpoint} (model.backbone.init_cfg)' in line
+        assert message in line if message else report.notes == [line] and 'is not on this disk: not opened' in line
+    assert hub.downloads == []
+    hub.reconnect(HF_HUB_OFFLINE='1')
+    config.model.backbone.init_cfg.checkpoint = 'hf://owner/net'
+    assert 'is not in the cache, and HF_HUB_OFFLINE is set' in check(config).problems[0]
+
+
+def test_the_cached_copy_of_a_checkpoint_on_the_hub_is_read(config, weights, hub):
+    safetensors_torch = pytest.importorskip('safetensors.torch')
+    hub.files['owner/net/model.safetensors'] = safetensors_torch.save(weights)
+    config.load_from = 'hf://owner/net'
+    CheckpointLoader.load_checkpoint(config.load_from)
+    hub.reconnect(HF_HUB_OFFLINE='1')
+    assert check(config, 'test') == Report(notes=['checkpoint hf://owner/net (load_from) fits the network'])
 
 
 def test_pretrained_weights_are_counted_under_their_prefix(config, weights, tmp_path):
