@@ -106,7 +106,10 @@ def load_from_hf(filename: str, map_location=None):
     """Downloads ``hf://OWNER/REPO[/FILE][@REVISION]``, rank 0 first, and loads it as :func:`load_from_local` does."""
     with _rank_0_first():
         path = Path(download(filename))
-    return _read(f'{filename} ({path})', path, map_location, _reader_of(path))
+    checkpoint = _read(f'{filename} ({path})', path, map_location, _reader_of(path))
+    # A pytorch_model.bin is usually a plain state dict, which MMEngine's EMAHook does not accept.
+    is_plain = isinstance(checkpoint, dict) and 'state_dict' not in checkpoint
+    return dict(state_dict=checkpoint) if is_plain else checkpoint
 
 
 def load_from_torchvision(filename: str, map_location=None):
@@ -169,7 +172,7 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _reader_of(path: Path) -> Callable:
-    """What reads a file: ``torch.load``, or a function with such arguments."""
+    """What reads a checkpoint file: ``torch.load``, or a function with such arguments."""
     if not _is_safetensors(path):
         return torch.load
     try:
@@ -177,9 +180,9 @@ def _reader_of(path: Path) -> Callable:
     except ImportError as error:
         raise ImportError(f'checkpoint {path} needs the package safetensors: pip install safetensors') from error
 
-    def read(path: Path, map_location, weights_only: bool) -> dict[str, torch.Tensor]:
+    def read(path: Path, map_location, weights_only: bool) -> dict[str, dict[str, torch.Tensor]]:
         device = _device(map_location)
-        return {name: tensor.to(device) for name, tensor in load_file(path).items()}
+        return dict(state_dict={name: tensor.to(device) for name, tensor in load_file(path).items()})
 
     return read
 

@@ -19,6 +19,7 @@ from trained import look_trained
 
 from ca_hrnet_plugin import config_path
 
+safetensors_torch = pytest.importorskip('safetensors.torch')
 CONFIG = config_path('demo/hrnet_w16_128x96')
 
 
@@ -33,9 +34,7 @@ def pickled(content) -> bytes:
 
 
 def tensors(**values) -> bytes:
-    import safetensors.torch
-
-    return safetensors.torch.save({name: torch.full((2,), float(value)) for name, value in values.items()})
+    return safetensors_torch.save({name: torch.as_tensor(value) for name, value in values.items()})
 
 
 class Command:
@@ -46,23 +45,23 @@ class Command:
 
 
 def test_a_file_is_downloaded_once_and_then_loads_without_a_connection(hub):
-    hub.files['owner/net/model.safetensors'] = tensors(weight=1)
+    hub.files['owner/net/model.safetensors'] = tensors(weight=[1, 1])
     for _ in range(2):
-        assert load('hf://owner/net')['weight'].tolist() == [1, 1]
+        assert load('hf://owner/net')['state_dict']['weight'].tolist() == [1, 1]
     assert hub.downloads == ['owner/net/model.safetensors']
     hub.reconnect(HF_HUB_OFFLINE='1')
-    assert load('hf://owner/net')['weight'].tolist() == [1, 1]
+    assert load('hf://owner/net')['state_dict']['weight'].tolist() == [1, 1]
     hub.reconnect(HF_HUB_OFFLINE='0', HF_ENDPOINT='http://127.0.0.1:1')
-    assert load('hf://owner/net')['weight'].tolist() == [1, 1]
+    assert load('hf://owner/net')['state_dict']['weight'].tolist() == [1, 1]
 
 
 def test_a_new_version_on_the_hub_replaces_the_one_in_the_cache(hub, monkeypatch):
-    hub.files['owner/net/model.safetensors'] = tensors(weight=1)
+    hub.files['owner/net/model.safetensors'] = tensors(weight=[1, 1])
     load('hf://owner/net')
-    hub.files['owner/net/model.safetensors'] = tensors(weight=2)
+    hub.files['owner/net/model.safetensors'] = tensors(weight=[2, 2])
     monkeypatch.setattr('hub_server.COMMIT', 40 * 'a')
-    assert load('hf://owner/net')['weight'].tolist() == [2, 2]
-    assert load(f'hf://owner/net@{COMMIT}')['weight'].tolist() == [1, 1], 'a commit stays what it is'
+    assert load('hf://owner/net')['state_dict']['weight'].tolist() == [2, 2]
+    assert load(f'hf://owner/net@{COMMIT}')['state_dict']['weight'].tolist() == [1, 1], 'a commit stays what it is'
 
 
 @pytest.mark.parametrize(
@@ -77,23 +76,23 @@ def test_a_new_version_on_the_hub_replaces_the_one_in_the_cache(hub, monkeypatch
 )
 def test_an_address_names_a_repository_and_perhaps_a_file_and_a_revision(hub, address, value):
     hub.files = {
-        'owner/net/model.safetensors': tensors(weight=1),
-        'owner/net/pytorch_model.bin': tensors(weight=4),
-        'owner/net/folder/best.pth': pickled(dict(weight=torch.full((2,), 2.0))),
+        'owner/net/model.safetensors': tensors(weight=[1, 1]),
+        'owner/net/pytorch_model.bin': tensors(weight=[4, 4]),
+        'owner/net/folder/best.pth': pickled(dict(state_dict=dict(weight=torch.full((2,), 2.0)))),
         'owner/old/pytorch_model.bin': pickled(dict(weight=torch.full((2,), 3.0))),
     }
-    assert load(address)['weight'].tolist() == [value, value]
+    assert load(address)['state_dict']['weight'].tolist() == [value, value]
     hub.reconnect(HF_HUB_OFFLINE='1')
-    assert load(address)['weight'].tolist() == [value, value]
+    assert load(address)['state_dict']['weight'].tolist() == [value, value]
 
 
 def test_a_private_repository_is_read_with_a_token(hub):
-    hub.files['owner/private/model.safetensors'] = tensors(weight=1)
+    hub.files['owner/private/model.safetensors'] = tensors(weight=[1, 1])
     hub.private.add('owner/private')
     with pytest.raises(OSError, match='HTTP 401'):
         load('hf://owner/private')
     hub.reconnect(HF_TOKEN=hub.token)
-    assert 'weight' in load('hf://owner/private')
+    assert 'weight' in load('hf://owner/private')['state_dict']
 
 
 PROBLEMS = {
@@ -121,7 +120,7 @@ def test_a_problem_is_named_in_one_line(hub, address):
 
 
 def test_without_a_connection_what_is_not_in_the_cache_is_named(hub, monkeypatch):
-    hub.files['owner/net/model.safetensors'] = tensors(weight=1)
+    hub.files['owner/net/model.safetensors'] = tensors(weight=[1, 1])
     hub.reconnect(HF_HUB_OFFLINE='1')
     with pytest.raises(OSError, match='hf://owner/net is not in the cache, and HF_HUB_OFFLINE is set: load it once'):
         load('hf://owner/net')
@@ -153,18 +152,18 @@ def test_a_hostile_file_is_refused_and_does_not_run(hub, tmp_path, monkeypatch):
     ids=['name', 'device', 'dict', 'function'],
 )
 def test_a_file_of_safetensors_goes_where_map_location_says(map_location, tmp_path):
-    (tmp_path / 'model.safetensors').write_bytes(tensors(weight=1))
-    assert load(str(tmp_path / 'model.safetensors'), map_location)['weight'].device.type == 'meta'
+    (tmp_path / 'model.safetensors').write_bytes(tensors(weight=[1, 1]))
+    assert load(str(tmp_path / 'model.safetensors'), map_location)['state_dict']['weight'].device.type == 'meta'
 
 
 def test_files_of_safetensors_are_read_from_disk_and_by_http(server, tmp_path):
-    (tmp_path / 'model.safetensors').write_bytes(tensors(weight=1))
+    (tmp_path / 'model.safetensors').write_bytes(tensors(weight=[1, 1]))
     for place in (tmp_path, server):
         for map_location in ('cpu', None, {'cuda:0': 'cpu'}, lambda storage, place: storage):
-            assert load(f'{place}/model.safetensors', map_location)['weight'].tolist() == [1, 1]
+            assert load(f'{place}/model.safetensors', map_location)['state_dict']['weight'].tolist() == [1, 1]
         with pytest.raises(OSError, match=r'nowhere|404'):
             load(f'{place}/nowhere.safetensors')
-    (tmp_path / 'broken.safetensors').write_bytes(tensors(weight=1)[:-1])
+    (tmp_path / 'broken.safetensors').write_bytes(tensors(weight=[1, 1])[:-1])
     with pytest.raises(pickle.UnpicklingError, match=r'broken\.safetensors cannot be read \(.+\): give the whole file'):
         load(str(tmp_path / 'broken.safetensors'))
 
@@ -176,11 +175,16 @@ def test_without_safetensors_one_line_says_what_to_install(tmp_path, monkeypatch
         load(str(tmp_path / 'model.safetensors'))
 
 
-def test_a_pose_estimator_starts_from_the_hub_in_each_way(hub, tool, tmp_path):
-    import safetensors.torch
+def test_a_run_tests_a_network_from_the_hub(hub, runner, drawn_data):
+    """Its EMA hook asks for a checkpoint in MMEngine's form."""
+    weights = MODELS.build(Config.fromfile(CONFIG).model).state_dict()
+    hub.files['owner/net/model.safetensors'] = tensors(**weights)
+    assert 'coco/AP' in runner('demo/ca_hrnet_w16_128x96', drawn_data, load_from='hf://owner/net').test()
 
+
+def test_a_pose_estimator_starts_from_the_hub_in_each_way(hub, tool, tmp_path):
     stock = look_trained(MODELS.build(Config.fromfile(CONFIG).model)).eval()
-    hub.files['owner/net/model.safetensors'] = safetensors.torch.save(stock.state_dict())
+    hub.files['owner/net/model.safetensors'] = safetensors_torch.save(stock.state_dict())
     x = torch.randn(1, 3, 64, 32, generator=torch.Generator().manual_seed(0))
     ours = config_path('demo/ca_hrnet_w16_128x96')
     by_init_model = init_model(ours, 'hf://owner/net', device='cpu')
