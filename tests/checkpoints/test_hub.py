@@ -16,8 +16,10 @@ from mmengine.runner import CheckpointLoader
 from mmpose.apis import init_model
 from mmpose.registry import MODELS
 from trained import look_trained
+from versions import since_torch
 
-from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin import config_path, restore_mmengine_loaders
+from ca_hrnet_plugin.checkpoints import loaders, register_loaders
 
 safetensors_torch = pytest.importorskip('safetensors.torch')
 CONFIG = config_path('demo/hrnet_w16_128x96')
@@ -140,9 +142,27 @@ def test_a_hostile_file_is_refused_and_does_not_run(hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hub.files['owner/net/pytorch_model.bin'] = pickled(dict(state_dict={}, meta=Command()))
     hub.files['owner/net/model.safetensors'] = pickled(Command())
-    for file, reason in (('pytorch_model.bin', r'names \S*system'), ('model.safetensors', 'cannot be read')):
+    for file, reason in (('pytorch_model.bin', '.*system'), ('model.safetensors', 'cannot be read')):
         with pytest.raises(pickle.UnpicklingError, match=rf'checkpoint hf://owner/net/{file} \(.*\) {reason}.*: give '):
             load(f'hf://owner/net/{file}')
+    assert not Path('ran').exists()
+
+
+def test_with_torch_before_2_6_new_addresses_are_read_safely_and_nothing_else_changes(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    restore_mmengine_loaders()
+    before = dict(CheckpointLoader._schemes)
+    monkeypatch.setattr(loaders, 'can_allow_globals_by_name', False)
+    register_loaders()
+    assert before.items() <= CheckpointLoader._schemes.items()
+    Path('model.safetensors').write_bytes(tensors(weight=[1, 1]))
+    hub.files['owner/net/best.pth'] = pickled(dict(state_dict=dict(weight=torch.ones(2)), meta=dict(epoch=1)))
+    for address in ('model.safetensors', 'hf://owner/net/best.pth'):
+        assert load(address)['state_dict']['weight'].tolist() == [1, 1]
+    hub.files['owner/net/worst.pth'] = pickled(dict(state_dict={}, meta=Command()))
+    with pytest.raises(pickle.UnpicklingError, match='system'):
+        load('hf://owner/net/worst.pth')
     assert not Path('ran').exists()
 
 
@@ -156,16 +176,19 @@ def test_a_file_of_safetensors_goes_where_map_location_says(map_location, tmp_pa
     assert load(str(tmp_path / 'model.safetensors'), map_location)['state_dict']['weight'].device.type == 'meta'
 
 
-def test_files_of_safetensors_are_read_from_disk_and_by_http(server, tmp_path):
+@pytest.mark.parametrize(
+    'by', ['path', pytest.param('http', marks=since_torch('2.6', "before, the loader of http is MMEngine's own"))]
+)
+def test_files_of_safetensors_are_read_from_disk_and_by_http(by, server, tmp_path):
+    place = dict(path=tmp_path, http=server)[by]
     (tmp_path / 'model.safetensors').write_bytes(tensors(weight=[1, 1]))
-    for place in (tmp_path, server):
-        for map_location in ('cpu', None, {'cuda:0': 'cpu'}, lambda storage, place: storage):
-            assert load(f'{place}/model.safetensors', map_location)['state_dict']['weight'].tolist() == [1, 1]
-        with pytest.raises(OSError, match=r'nowhere|404'):
-            load(f'{place}/nowhere.safetensors')
+    for map_location in ('cpu', None, {'cuda:0': 'cpu'}, lambda storage, location: storage):
+        assert load(f'{place}/model.safetensors', map_location)['state_dict']['weight'].tolist() == [1, 1]
+    with pytest.raises(OSError, match=r'nowhere|404'):
+        load(f'{place}/nowhere.safetensors')
     (tmp_path / 'broken.safetensors').write_bytes(tensors(weight=[1, 1])[:-1])
-    with pytest.raises(pickle.UnpicklingError, match=r'broken\.safetensors cannot be read \(.+\): give the whole file'):
-        load(str(tmp_path / 'broken.safetensors'))
+    with pytest.raises(pickle.UnpicklingError, match=r'broken\.safetensors.* cannot be read \(.+\): give the whole'):
+        load(f'{place}/broken.safetensors')
 
 
 def test_without_safetensors_one_line_says_what_to_install(tmp_path, monkeypatch):
