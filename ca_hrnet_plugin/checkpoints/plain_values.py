@@ -5,9 +5,10 @@ an array at some address, its author chooses which memory is read. Unpicklers ge
 """
 
 import datetime
+import itertools
 import pickle
 import re
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -121,6 +122,33 @@ def _maker(kind: type) -> Callable:
     return make
 
 
+class PlainClass:
+    """Stands in for a class that is itself a value. No file can call it."""
+
+    def __init__(self, kind: type):
+        self.kind = kind
+
+
+class _Mark:
+    """The first entry of what stands in for a container that torch cannot fill. No file can name it."""
+
+    def __init__(self, empty: deque | defaultdict):
+        self.empty = empty
+
+
+def _default_dict(factory=None) -> OrderedDict:
+    kind = factory.kind if type(factory) is PlainClass else factory
+    if not any(kind is allowed for allowed in FACTORIES):
+        raise pickle.UnpicklingError(f'it has a defaultdict of {kind!r}')
+    return OrderedDict({_Mark(defaultdict(kind)): None})
+
+
+def _deque(items: tuple = (), maxlen: int | None = None) -> list:
+    if items != ():
+        raise pickle.UnpicklingError('it has a deque that is not filled one by one')
+    return [_Mark(deque(maxlen=maxlen))]
+
+
 def with_values(value, done: dict | None = None):
     """What a checkpoint holds, with the values of the stand-ins in their places.
 
@@ -132,10 +160,12 @@ def with_values(value, done: dict | None = None):
         pickle.UnpicklingError: A stand-in is itself a value: the checkpoint holds a class or a function.
     """
     done = {} if done is None else done
+    if type(value) is PlainClass:
+        return value.kind
     if id(value) in done:
         return done[id(value)]
     done[id(value)] = value
-    if any(value is stand_in for stand_in in STAND_INS.values()):
+    if type(value) is _Mark or any(value is stand_in for stand_in in STAND_INS.values()):
         raise pickle.UnpicklingError('it holds a class or a function as a value')
     if isinstance(value, OrderedDict | torch.Tensor):
         for name, attribute in vars(value).items():
@@ -144,6 +174,13 @@ def with_values(value, done: dict | None = None):
         done[id(value)] = value.dtype
     elif type(value) is PlainArray:
         done[id(value)] = np.asarray(value)
+    elif type(value) in (list, OrderedDict) and type(first := next(iter(value), None)) is _Mark:
+        done[id(value)] = filled = first.empty
+        for entry in itertools.islice(value, 1, None):
+            if type(value) is list:
+                filled.append(with_values(entry, done))
+            else:
+                filled[with_values(entry, done)] = with_values(value[entry], done)
     elif type(value) in (dict, OrderedDict, Counter):
         items = [(with_values(key, done), with_values(item, done)) for key, item in value.items()]
         value.clear()
@@ -156,6 +193,8 @@ def with_values(value, done: dict | None = None):
     return done[id(value)]
 
 
+PLAIN_CLASSES = (bool, int, float, str, list, tuple, dict)
+FACTORIES = (None, *PLAIN_CLASSES, set, OrderedDict, Counter)
 HistoryBuffer()  # fills its table of statistics
 # By the name in the pickle. NumPy 2 moved its core, and pickles have the module name of the NumPy that wrote them.
 STAND_INS = {
@@ -168,6 +207,15 @@ STAND_INS = {
     f'{OneCycleParamScheduler.__module__}.{OneCycleParamScheduler.__qualname__}': PlainOneCycle,
     'builtins.getattr': _function_of,
     f'{ConfigDict.__module__}.{ConfigDict.__qualname__}': _plain_dict,
+    **{f'builtins.{kind.__name__}': PlainClass(kind) for kind in PLAIN_CLASSES},
+    **{
+        f'numpy.{kind.__name__}': PlainClass(kind)
+        for kind in set(np.sctypeDict.values())
+        if issubclass(kind, np.number | np.bool_)
+    },
+    **{f'numpy.{name}': PlainClass(np.bool_) for name in ('bool', 'bool_')},  # of NumPy 2 and 1
+    'collections.defaultdict': _default_dict,
+    'collections.deque': _deque,
     'builtins.frozenset': _frozen_set,
     'builtins.range': _range,
     'builtins.slice': _maker(slice),

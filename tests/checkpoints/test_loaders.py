@@ -10,7 +10,7 @@ import shutil
 import struct
 import threading
 import urllib.error
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict, deque
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,9 @@ HOSTILE = {
     'more elements than bytes': array((1, (10**12,), np.dtype('u1'), False, bytes(8))),
     'an address as log': Call(HistoryBuffer, *2 * [address_of(SECRET, '<f8')]),
     'an address in a log': history(address_of(SECRET, '<f8')),
+    'a call of a class': Call(np.float32, address_of(SECRET, '<f8')),
+    'a default that is a function': Call(defaultdict, ANNEALING),
+    'what stands in for a deque': Call(set, Call(deque)),
     'bytes of a number': Call(bytes, 10**13),
 }
 

@@ -5,7 +5,7 @@ import itertools
 import pickle
 import re
 import zipfile
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -166,6 +166,9 @@ def test_values_come_back_in_value_and_type(tmp_path):
         duration=datetime.timedelta(days=1),
         ordered=OrderedDict(b=1, a=2),
         counter=Counter({np.dtype('f4'): 2}),
+        default=defaultdict(dict, a=defaultdict(OrderedDict, {np.float32: 1})),
+        queue=deque([1, (deque(), np.float32(2))], maxlen=3),
+        classes=(int, list, np.float32, np.bool_),
     )
     parameter = nn.Parameter(torch.ones(1))
     parameter.statistics = content['ordered']._metadata = array
@@ -174,6 +177,8 @@ def test_values_come_back_in_value_and_type(tmp_path):
     loaded, expected = load(tmp_path / 'values.pth'), torch.load(tmp_path / 'values.pth', weights_only=False)
     for name in content.keys() - {'arrays', 'dtypes', 'parameter'}:
         assert (loaded[name], type(loaded[name])) == (expected[name], type(expected[name])), name
+    assert loaded['default'].default_factory is dict and loaded['default']['a'].default_factory is OrderedDict
+    assert loaded['queue'].maxlen == 3 and type(loaded['queue'][1][0]) is deque
     assert loaded['dtypes'] == {np.dtype('i8'): 1}
     first, (second, third) = loaded['arrays']
     assert type(first) is np.ndarray and first is second is third['again']
@@ -199,6 +204,7 @@ def test_metainfo_of_a_config_is_read_as_plain_dicts(tmp_path):
         (np.array([{}]), "it has values of type 'O8'"),
         (np.ndarray, 'it holds a class or a function'),
         ({frozenset: 1}, 'it holds a class or a function'),
+        (defaultdict(frozenset), 'it has a defaultdict of'),
     ],
 )
 def test_what_cannot_be_a_plain_value_is_refused_with_the_reason(value, message, tmp_path):
