@@ -28,7 +28,8 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     Args:
         direction (str): A key of :data:`DIRECTIONS`.
         config (str): Path of the config of the CA-HRNet, be it the source or the target.
-        source (str): Path, URL or ``hf://`` address of the checkpoint to read.
+        source (str): Path, URL or ``hf://`` address of the checkpoint to read. Its weights are ``state_dict``, else
+            ``best_state_dict`` as in the official HRNet's files, else the file itself.
         target (str): Path to write. Nothing is written if the conversion fails.
 
     Returns:
@@ -42,7 +43,9 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
         checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     except (pickle.UnpicklingError, ImportError) as error:
         raise ConversionError(str(error)) from error
-    state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    state_dict = None
+    if isinstance(checkpoint, dict):
+        state_dict = checkpoint.get('state_dict', checkpoint.get('best_state_dict', checkpoint))
     if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
         raise ConversionError(f'{source} holds no weights by name')
     state_dict = _as_mmpose_names(state_dict)
@@ -65,6 +68,7 @@ def _as_mmpose_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     state_dict = {wrappers.sub('', key): value for key, value in state_dict.items() if not key.endswith(counts)}
     if 'final_layer.weight' not in state_dict:
         return state_dict
+    state_dict.setdefault('final_layer.bias', torch.zeros(len(state_dict['final_layer.weight'])))
     parts = {key: 'head' if key.startswith('final_layer.') else 'backbone' for key in state_dict}
     return {f'{parts[key]}.{key}': value for key, value in state_dict.items()}
 
@@ -104,7 +108,7 @@ def _official_to_ca(network: CAHRNet, state_dict: dict[str, Tensor], prefix: str
         if len(block.ca) != 1:
             raise ConversionError(f'{name} has attention at two places, and official weights do not distinguish them')
         (place,) = block.ca
-        pattern = re.compile(rf'{re.escape(prefix + name)}\.(?!ca\.)\w+\.((?:{layers})\.\w+)')
+        pattern = re.compile(rf'{re.escape(prefix + name)}\.\w+\.((?:{layers})\.\w+)')
         matches = [match for key in state_dict if (match := pattern.fullmatch(key))]
         if not matches:
             raise ConversionError(f'no CoordAtt ({", ".join(OFFICIAL_LAYERS)}) found under {prefix}{name}')

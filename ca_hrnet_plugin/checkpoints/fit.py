@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -12,6 +13,24 @@ from torch import nn
 
 from ..messages import in_one_line
 
+# By thop in each module, and by norms: no output depends on them.
+COUNTS = ('total_ops', 'total_params', 'num_batches_tracked')
+
+
+class Fit(NamedTuple):
+    """How a checkpoint fits a network.
+
+    Attributes:
+        problem (str, optional): The end of a sentence that begins with the checkpoint; None if the network is filled
+            and gets the same outputs as the one that was saved.
+        in_part (bool): Whether the checkpoint fills a part of the network, in spite of a problem.
+        ignored (str): Keys of the checkpoint that change no output, as the end of that sentence; empty without any.
+    """
+
+    problem: str | None = None
+    in_part: bool = False
+    ignored: str = ''
+
 
 def load_model(config: str | Path, checkpoint: str | Path) -> nn.Module:
     """Loads any model of MMPose on the CPU with ``mmpose.apis.init_model``.
@@ -21,40 +40,33 @@ def load_model(config: str | Path, checkpoint: str | Path) -> nn.Module:
     """
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
-    problem, _ = misfit(cfg, str(checkpoint))
-    if problem:
-        raise ValueError(f'checkpoint {checkpoint} {problem}: give a checkpoint that was trained with {config}')
+    fit = fit_of(cfg, str(checkpoint))
+    if fit.problem:
+        raise ValueError(f'checkpoint {checkpoint} {fit.problem}: give a checkpoint that was trained with {config}')
     return init_model(cfg, str(checkpoint), device='cpu')
 
 
-def misfit(cfg: Config, file: str) -> tuple[str | None, bool]:
+def fit_of(cfg: Config, file: str) -> Fit:
     """Checks whether a checkpoint fills the network of a config.
 
     Args:
         cfg (Config): A complete config, whose default scope is active.
         file (str): The checkpoint.
-
-    Returns:
-        tuple[str | None, bool]: As :func:`misfit_of` returns them.
     """
     try:
         model = MODELS.build(copy.deepcopy(cfg.model))
     except Exception as error:  # a third-party network can fail in any way
-        return f'has no network to fit: it cannot be built ({in_one_line(error)})', False
-    return misfit_of(model, file)
+        return Fit(f'has no network to fit: it cannot be built ({in_one_line(error)})')
+    return fit_of_part(model, file)
 
 
-def misfit_of(model: nn.Module, file: str, prefix: str | None = None) -> tuple[str | None, bool]:
+def fit_of_part(model: nn.Module, file: str, prefix: str | None = None) -> Fit:
     """Checks whether a checkpoint fills a network, or a part of one.
 
     Args:
         model (nn.Module): The network, which the weights are loaded into.
         file (str): The checkpoint.
         prefix (str, optional): Of the weights in the checkpoint, as for MMEngine's ``Pretrained``.
-
-    Returns:
-        tuple[str | None, bool]: The problem, as the end of a sentence that begins with the checkpoint, or None if the
-        whole network is filled; and, with a problem, whether the checkpoint still fills part of the network.
     """
     reported = []
     model.register_load_state_dict_post_hook(lambda _, keys: reported.append(keys))
@@ -65,17 +77,30 @@ def misfit_of(model: nn.Module, file: str, prefix: str | None = None) -> tuple[s
             load_state_dict(model, _load_checkpoint_with_prefix(prefix, file, 'cpu'), strict=True, logger='silent')
     except Exception as error:  # a pickle can fail in any way
         if not reported:
-            return f'cannot be used ({in_one_line(error)})', False
+            return Fit(f'cannot be used ({in_one_line(error)})')
         # torch lists keys of another shape only in its message.
         reshaped = [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
         # Without a count in the checkpoint, norms count their batches from 0.
-        missing = [key for key in reported[0].missing_keys if not key.endswith('num_batches_tracked')]
-        expected = [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
-        # thop counts operations in buffers, which a checkpoint then has.
-        unexpected = [key for key in reported[0].unexpected_keys if not key.endswith(('total_ops', 'total_params'))]
+        missing = [key for key in reported[0].missing_keys if not key.endswith(COUNTS)]
+        expected = [key for key in model.state_dict() if not key.endswith(COUNTS)]
+        unexpected = reported[0].unexpected_keys
+        layers = [key for key in unexpected if _is_layer(key, model)]
+        if not missing and not reshaped and unexpected and not layers:
+            return Fit(ignored=f'has keys that are ignored ({len(unexpected)}, first {unexpected[0]})')
+        if not missing and not reshaped and layers:
+            what = 'attention' if '.ca.' in layers[0] else 'layers'
+            return Fit(f'has {what} that the network lacks ({len(layers)}, first {layers[0]})', in_part=True)
         kinds = {'missing': missing, 'unexpected': unexpected, 'of another shape': reshaped}
         counts = [f'{len(keys)} {kind}, first {keys[0]}' for kind, keys in kinds.items() if keys]
-        if counts or not reported[0].unexpected_keys:
-            problem = f'does not fit the network ({"; ".join(counts) or in_one_line(error)})'
-            return problem, len(expected) > len(missing) + len(reshaped)
-    return None, False
+        problem = f'does not fit the network ({"; ".join(counts) or in_one_line(error)})'
+        return Fit(problem, in_part=len(expected) > len(missing) + len(reshaped))
+    return Fit()
+
+
+def _is_layer(key: str, model: nn.Module) -> bool:
+    """Whether an unexpected key is of a layer in a part of the network, which changed the outputs when it was saved.
+
+    A teacher beside the network did not, nor did a loss, nor what thop counts in modules.
+    """
+    part = key.partition('.')[0]
+    return part in dict(model.named_children()) and 'loss' not in key and not key.endswith(COUNTS)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 
-from ..checkpoints.fit import misfit, misfit_of
+from ..checkpoints.fit import Fit, fit_of, fit_of_part
 from ..checkpoints.hub import HubError, find
 from ..messages import in_one_line
 from .report import Report
@@ -30,21 +30,22 @@ def check_weights(cfg: Config, parts: Collection[str], report: Report) -> None:
         path = init_cfg['checkpoint']
         name = f'checkpoint {path} ({key})'
         file, problem = _located(path)
-        fits_in_part = False
+        fit = Fit(problem)
         if key == 'load_from':
-            hint = 'give the file that was trained with this config'
+            hint = 'give the file that was trained with this config, or the config that it was trained with'
             if file:
-                problem, fits_in_part = misfit(cfg, file)
+                fit = fit_of(cfg, file)
         else:
             hint = f'give another with --cfg-options {key}.checkpoint=FILE, or train from scratch with {key}=None'
             if file:
-                problem, fits_in_part = _pretrained_misfit(part, init_cfg, file)
-        if fits_in_part and 'train' in parts:  # as in fine-tuning for other keypoints
-            report.notes.append(f'{name} {problem}: what fits is loaded')
-        elif problem:
-            report.problems.append(f'{name} {problem}: {hint}')
+                fit = _fit_of_pretrained(part, init_cfg, file)
+        if fit.in_part and 'train' in parts:  # as in fine-tuning for other keypoints
+            report.notes.append(f'{name} {fit.problem}: what fits is loaded')
+        elif fit.problem:
+            report.problems.append(f'{name} {fit.problem}: {hint}')
         else:
-            report.notes.append(f'{name} {"fits the network" if file else "is not on this disk: not opened"}')
+            fits = f'fits the network{fit.ignored and " and "}{fit.ignored}'
+            report.notes.append(f'{name} {fits if file else "is not on this disk: not opened"}')
 
 
 def _pretrained(node, key: str, part: dict | None = None) -> Iterator[tuple[dict, str, dict]]:
@@ -60,13 +61,12 @@ def _pretrained(node, key: str, part: dict | None = None) -> Iterator[tuple[dict
             yield from _pretrained(child, f'{key}.{name}', node)
 
 
-def _pretrained_misfit(part: dict, init_cfg: dict, file: str) -> tuple[str | None, bool]:
-    """What keeps the weights of an init_cfg from filling its part, as :func:`.misfit_of` returns it."""
+def _fit_of_pretrained(part: dict, init_cfg: dict, file: str) -> Fit:
     try:
         module = MODELS.build({name: value for name, value in part.items() if name != 'init_cfg'})
     except Exception:  # a part need not be complete by itself
-        return _unreadable(file), False
-    return misfit_of(module, file, init_cfg.get('prefix'))
+        return Fit(_unreadable(file))
+    return fit_of_part(module, file, init_cfg.get('prefix'))
 
 
 def _located(path: str) -> tuple[str | None, str | None]:

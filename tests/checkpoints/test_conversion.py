@@ -43,12 +43,28 @@ def test_there_and_back_gives_the_same_weights(stock, tmp_path):
     assert all(torch.equal(returned[key], value) for key, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize('whole', [dict, lambda weights: dict(epoch=1, best_state_dict=weights)])
 @pytest.mark.parametrize('wrapper', ['', 'module.', 'module._orig_mod.'])
-def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, tmp_path):
+def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, whole, tmp_path):
     """Its backbone has MMPose's names and no prefix, and final_layer stands beside it."""
     model, _ = stock
     official = {wrapper + key.partition('.')[2]: value for key, value in model.state_dict().items()}
     official['total_ops'] = torch.zeros(1)  # thop's
+    torch.save(whole(official), tmp_path / 'pose_hrnet.pth')
+    convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
+    network = MODELS.build(Config.fromfile(CONFIG).model)
+    network.load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'])
+    model.train(False)
+    network.train(False)
+    with torch.no_grad():
+        assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
+
+
+def test_a_final_layer_without_bias_adds_nothing(stock, tmp_path):
+    model, _ = stock
+    model.head.final_layer.bias.data.zero_()
+    official = {key.partition('.')[2]: value for key, value in model.state_dict().items()}
+    del official['final_layer.bias']
     torch.save(official, tmp_path / 'pose_hrnet.pth')
     convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
     network = MODELS.build(Config.fromfile(CONFIG).model)
@@ -59,10 +75,11 @@ def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, tmp_path):
         assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
 
 
-def test_official_modules_in_the_blocks_are_renamed(tmp_path):
-    """A third-party HRNet with houqb's CoordAtt as `coordatt` in each block has the same layers under other names."""
+@pytest.mark.parametrize('module', ['coordatt', 'ca'])
+def test_official_modules_in_the_blocks_are_renamed(module, tmp_path):
+    """A third-party HRNet with houqb's CoordAtt in each block has the same layers under other names."""
     ours = CAHRNet(EXTRA)
-    theirs = {key.replace('.ca.norm2.', '.coordatt.'): value for key, value in ours.state_dict().items()}
+    theirs = {key.replace('.ca.norm2.', f'.{module}.'): value for key, value in ours.state_dict().items()}
     torch.save(theirs, tmp_path / 'official.pth')
     count = convert_checkpoint('official-to-ca', CONFIG, str(tmp_path / 'official.pth'), str(tmp_path / 'ours.pth'))
     assert count == NUM_ATTENTION

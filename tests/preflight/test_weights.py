@@ -99,9 +99,25 @@ def test_pretrained_weights_are_counted_under_their_prefix(config, weights, tmp_
     assert report.problems == [] and '1 missing, first conv1.weight): what fits is loaded' in report.notes[0]
 
 
-def test_what_thop_counted_in_a_checkpoint_is_no_problem(config, weights):
-    torch.save(dict(state_dict=weights | {'backbone.total_ops': torch.zeros(1)}), config.load_from)
-    assert check(config, 'test').problems == []
+@pytest.mark.parametrize('key', ['backbone.total_ops', 'teacher.conv.weight', 'head.loss_module.weight'])
+def test_keys_that_change_no_output_are_a_note(config, weights, key):
+    torch.save(dict(state_dict=weights | {key: torch.zeros(1)}), config.load_from)
+    for part in ('train', 'test'):
+        report = check(config, part)
+        assert report.problems == []
+        assert f'fits the network and has keys that are ignored (1, first {key})' in report.notes[0]
+
+
+def test_layers_that_the_network_lacks_are_a_problem_in_a_test(config, weights):
+    """Stock HRNet loads all of its weights from a CA-HRNet and silently gives other outputs."""
+    torch.save(dict(state_dict=weights), config.load_from)
+    config.model.backbone.type = 'HRNet'
+    (line,) = check(config, 'test').problems
+    assert 'has attention that the network lacks' in line and '.ca.norm2.' in line and 'give the file' in line
+    assert 'what fits is loaded' in check(config).notes[0]
+    stock = {key: value for key, value in weights.items() if '.ca.' not in key}
+    torch.save(dict(state_dict=stock | {'backbone.conv1.bias': torch.zeros(64)}), config.load_from)
+    assert 'layers that the network lacks (1, first backbone.conv1.bias)' in check(config, 'test').problems[0]
 
 
 def test_weights_of_the_network_and_of_stock_hrnet_fit(config, weights):
