@@ -23,6 +23,12 @@ def class_of(registry: Registry, config: dict) -> type:
     return kind if isinstance(kind, type) else object
 
 
+def type_name(config: dict) -> str:
+    """The name of a config's type, a string or a class, without module and scope."""
+    kind = config.get('type')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
 def metric_configs(evaluator: dict | list | None) -> list[dict]:
     """The configs of an evaluator's metrics: it may be a metric, a list of metrics, or have them as ``metrics``."""
     if isinstance(evaluator, dict) and 'metrics' in evaluator:

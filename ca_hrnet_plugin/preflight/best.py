@@ -1,45 +1,85 @@
-"""The figure by which a run keeps its best checkpoint: whether validation gives it."""
+"""The figures by which a run keeps its best checkpoint, stops early and lowers its learning rate."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from mmengine.config import Config
 from mmengine.registry import METRICS
-from mmpose.evaluation.metrics import CocoMetric
+from mmpose.evaluation import metrics
 
-from ..evaluation import CrowdCocoMetric
-from ..evaluation.evaluators import class_of, metric_configs
+from ..evaluation import CrowdCocoMetric, level_splits
+from ..evaluation.evaluators import class_of, metric_configs, type_name
 from .report import Report
 
-FIGURES = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'instances')
+COCO = ('AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)')
+COCO_CROWD = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'AP(E)', 'AP(M)', 'AP(H)')
+LEVELS = ('crowd_levels', 'hidden_levels', 'overlap_levels')
+PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}  # by norm_item
 
 
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
-    """Checks ``save_best`` against MMPose's COCO metrics; MMEngine raises a KeyError after the first validation.
+    """Checks what hooks and schedules monitor against MMPose's metrics; a run would end after the first validation.
 
     Args:
         cfg (Config): A whole config, whose default scope is the current one.
         parts (Collection[str]): Which of ``'train'``, ``'val'`` and ``'test'`` will run.
         report (Report): Where problems go.
     """
-    names = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
-    if 'val' not in parts or cfg.get('val_cfg') is None or not names:
+    if 'val' not in parts or cfg.get('val_cfg') is None:
         return
-    prefixes = []
+    figures = []
     for metric in metric_configs(cfg.get('val_evaluator')):
         try:
-            kind = class_of(METRICS, metric)
-        except Exception:  # a problem that check_data reports
+            figures += _figures(metric)
+        except Exception:  # figures of a third-party metric, or a problem that check_data reports
             return
-        if kind not in (CocoMetric, CrowdCocoMetric) or metric.get('format_only'):
-            return  # others name their figures as they like
-        prefixes.append(metric.get('prefix') or kind.default_prefix)
-    if not prefixes:
-        return
-    for name in names if isinstance(names, list | tuple) else [names]:
-        prefix, _, figure = str(name).rpartition('/')
-        figure = figure.partition('(')[0].rstrip()  # such as AP of 'AP (M)' and of 'AP (crowd easy)'
-        if name != 'auto' and (prefix not in prefixes or figure not in FIGURES):
-            report.problems.append(
-                f'default_hooks.checkpoint.save_best={name!r} is no figure of val_evaluator: give one such as '
-                f"'{prefixes[0]}/AP'"
-            )
+    for key, name in _monitored(cfg):
+        if figures and name not in figures:
+            report.problems.append(f"{key}={name!r} is no figure of val_evaluator: give one such as '{figures[0]}'")
+
+
+def _figures(metric: dict) -> list[str]:
+    """The figures of a metric of MMPose by the names that a run has them.
+
+    Raises:
+        LookupError: The metric is another.
+    """
+    kind = class_of(METRICS, metric)
+    if metric.get('format_only'):
+        return []
+    if kind is metrics.KeypointPartitionMetric:
+        inner = _figures(metric['metric'])
+        return [f'{part}/{name}' for part in metric['partitions'] for name in inner]
+    if kind in (metrics.CocoMetric, CrowdCocoMetric):
+        names = [*(COCO_CROWD if metric.get('iou_type') == 'keypoints_crowd' else COCO)]
+        if kind is CrowdCocoMetric:
+            levels = level_splits(**{name: metric[name] for name in LEVELS if name in metric})
+            levels = [f'({level.measure} {level.name})' for level in levels]
+            names += [f'{name} {level}' for level in levels for name in ('AP', 'AR', 'instances')]
+    elif kind is metrics.PCKAccuracy:
+        items = metric.get('norm_item', 'bbox')
+        names = [PCK[item] for item in ([items] if isinstance(items, str) else items)]
+    elif kind in (metrics.AUC, metrics.EPE, metrics.NME):
+        names = [kind.__name__]
+    else:
+        raise LookupError(kind)
+    prefix = metric.get('prefix') or kind.default_prefix
+    return [f'{prefix}/{name}' if prefix else name for name in names]
+
+
+def _monitored(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yields each figure that a run needs, after its key in the config."""
+    hooks = {f'default_hooks.{name}': hook for name, hook in (cfg.get('default_hooks') or {}).items()}
+    hooks |= {f'custom_hooks.{index}': hook for index, hook in enumerate(cfg.get('custom_hooks') or [])}
+    for key, hook in hooks.items():
+        names = (hook or {}).get('save_best') or []
+        for name in [names] if isinstance(names, str) else names:
+            if name != 'auto':
+                yield f'{key}.save_best', name
+        if type_name(hook or {}) == 'EarlyStoppingHook':
+            yield f'{key}.monitor', hook.get('monitor')
+    schedules = cfg.get('param_scheduler') or []
+    parts = schedules.values() if isinstance(schedules, dict) and 'type' not in schedules else [schedules]
+    for part in parts:  # a schedule, or a list of them, for each optimizer
+        for schedule in part if isinstance(part, list | tuple) else [part]:
+            if type_name(schedule).startswith('ReduceOnPlateau') and schedule.get('by_epoch', True):
+                yield 'param_scheduler.monitor', schedule.get('monitor', 'loss')

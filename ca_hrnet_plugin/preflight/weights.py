@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 
 from ..checkpoints.fit import Fit, fit_of, fit_of_part
 from ..checkpoints.hub import HubError, find
+from ..evaluation.evaluators import type_name
 from ..messages import in_one_line
 from .report import Report
 
@@ -54,8 +55,7 @@ def _pretrained(node, key: str, part: dict | None = None) -> Iterator[tuple[dict
         for index, child in enumerate(node):
             yield from _pretrained(child, f'{key}.{index}', part)
     if isinstance(node, dict):
-        kind = getattr(node.get('type'), '__name__', str(node.get('type'))).rpartition('.')[2]
-        if kind in ('Pretrained', 'PretrainedInit') and isinstance(node.get('checkpoint'), str):
+        if type_name(node) in ('Pretrained', 'PretrainedInit') and isinstance(node.get('checkpoint'), str):
             yield node, key, part
         for name, child in node.items():
             yield from _pretrained(child, f'{key}.{name}', node)
