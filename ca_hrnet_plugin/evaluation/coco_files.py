@@ -272,7 +272,7 @@ def evaluated_categories(content: dict, ann_file: str | Path) -> set[int]:
     evaluated = {
         annotation['category_id']
         for annotation in content['annotations']
-        if annotation['image_id'] in images and _counts(annotation)
+        if annotation['image_id'] in images and counts(annotation)
     } & categories
     if not evaluated:
         reasons = counted(unreached(content)) or 'it has no labelled people'
@@ -280,7 +280,7 @@ def evaluated_categories(content: dict, ann_file: str | Path) -> set[int]:
     return evaluated
 
 
-def _counts(annotation: dict) -> bool:
+def counts(annotation: dict) -> bool:
     """Whether COCOeval counts an annotation, which it does not for crowd regions and without labelled keypoints."""
     return not annotation.get('iscrowd') and max(annotation.get('keypoints', [0, 0, 1])[2::3], default=0) > 0
 

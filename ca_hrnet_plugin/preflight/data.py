@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ..evaluation import coco_files
-from ..evaluation.evaluators import class_of, metric_configs
+from ..evaluation.evaluators import class_of, metric_configs, type_name
 from ..messages import and_more, counted, in_one_line
 from . import people
 from .report import Report
@@ -59,7 +59,7 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
         decode (bool): Whether to decode each image.
     """
     # Whether each path exists; the data sets and metrics of each annotation file.
-    known, users = {}, defaultdict(lambda: ([], []))
+    known, users, spelt = {}, defaultdict(lambda: ([], [])), {}
     for part in parts:
         if cfg.get(f'{part}_cfg') is None:  # MMEngine then builds no loader
             continue
@@ -73,7 +73,7 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
             if not dataset.is_coco:
                 report.notes.append(f'{dataset.key}: {dataset.name} does not read COCO files: they are not opened')
             elif dataset.ann_file and all(have_files):
-                users[dataset.ann_file][0].append(dataset)
+                users[_file(dataset.ann_file, spelt)][0].append(dataset)
         single_dataset = datasets[0] if len(datasets) == 1 and datasets[0].num_keypoints else None
         key = f'{part}_evaluator'
         for metric, is_coco in _metrics(cfg.get(key), key, report):
@@ -81,7 +81,7 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
             has_file = path and _exists(str(path), f'annotations of {key}', [metric], known, report)
             # How many keypoints a converter makes is unknown here.
             if has_file and is_coco and not any(map(metric.get, ('format_only', 'gt_converter', 'pred_converter'))):
-                users[str(path)][1].append((key, metric, single_dataset and single_dataset.num_keypoints))
+                users[_file(str(path), spelt)][1].append((key, metric, single_dataset and single_dataset.num_keypoints))
     for path, (datasets, metrics) in users.items():
         try:
             content = _read(path, datasets, metrics, report)
@@ -95,6 +95,11 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
             report.problems += error.problems
         except OSError as error:
             report.problems.append(f'{error.filename} cannot be read ({error.strerror}): give a file')
+
+
+def _file(path: str, spelt: dict[Path, str]) -> str:
+    """A file's path as it was first spelt."""
+    return spelt.setdefault(Path(path).resolve(), path)
 
 
 def _dicts(node) -> list[dict]:
@@ -189,17 +194,18 @@ def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int
 def _people_problems(
     cfg: Config, datasets: list[Dataset], metrics: list[tuple[str, dict, int]], content: dict, path: str
 ) -> list[str]:
-    problems = []
+    problems, model = [], cfg.get('model') or {}
+    flip_test = (model.get('test_cfg') or {}).get('flip_test', False)
     described = [dataset for dataset in datasets if dataset.metainfo]
     for dataset in described:
-        problems += people.keypoint_problems(dataset.metainfo, content, path)
-        converts = any('KeypointConverter' in str(transform.get('type')) for transform in dataset.pipeline)
-        if not converts:
-            problems += people.head_problems(cfg.get('model'), dataset.metainfo, dataset.key)
+        flips = any(type_name(transform) == 'RandomFlip' for transform in dataset.pipeline) or flip_test
+        problems += people.keypoint_problems(dataset.metainfo, content, path, flips)
+        problems += people.head_problems(model, dataset.num_keypoints, dataset.pipeline, dataset.key)
     if described:
         _, annotations = coco_files.left_out(content)
-        use_area = any(metric.get('use_area', True) for _, metric, _ in metrics)
-        problems += people.annotation_problems(annotations, path, use_area)
+        problems += people.annotation_problems(annotations, content, path)
+    if any(metric.get('use_area', True) for _, metric, _ in metrics):
+        problems += people.area_problems([*filter(coco_files.counts, content['annotations'])], path)
     return list(dict.fromkeys(problems))
 
 
@@ -213,6 +219,7 @@ def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Co
     if source := dataset.config.get('bbox_file'):
         kind, detections = 'detections', coco_files.read_detections(source, content, path)
         used = [detection for detection in detections if detection['category_id'] == 1]  # MMPose uses only people
+        report.problems += people.detection_problems(used, content, source) if used else []
         reasons = +Counter({'of other categories than 1': len(detections) - len(used)})
     else:
         kind, source = 'annotations', path

@@ -1,28 +1,42 @@
 """Descriptions of keypoints and numbers of annotations that MMPose takes in silence, and that make no sense."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..evaluation.evaluators import type_name
 from ..messages import and_more
 
 SMALLEST = 1  # of a box's sides in pixels, and of an area in square pixels
+BOXES = 'give [left, top, width, height] in pixels'
+SIDES = {'left': 'right', 'l': 'r'}
 
 
-def keypoint_problems(metainfo: dict, content: dict, path: str) -> Iterator[str]:
+def keypoint_problems(metainfo: dict, content: dict, path: str, flips: bool) -> Iterator[str]:
     """Yields what is wrong with a data set's description of its keypoints, also beside the names in a file.
 
     Args:
         metainfo (dict): MMPose's parsed metainfo of the data set.
         content (dict): What the annotation file holds.
         path (str): The annotation file.
+        flips (bool): Whether images are flipped to train or to test.
     """
     num_keypoints, names = metainfo['num_keypoints'], list(metainfo['keypoint_id2name'].values())
     for key, name in dict(sigmas='sigmas', dataset_keypoint_weights='joint_weights').items():
         if len(metainfo.get(key, names)) not in (0, num_keypoints):  # without OKS, data sets need none
             yield f'metainfo has {len(metainfo[key])} {name} for {num_keypoints} keypoints: give one for each'
-    flipped = metainfo['flip_indices']
+    if min(metainfo.get('sigmas', ()), default=1) <= 0:
+        yield f'metainfo has a sigma of {min(metainfo["sigmas"])}, by which OKS divides: give each over 0'
+    flipped, spelt = metainfo['flip_indices'], [str(name).lower() for name in names]
+    mirrored = [re.sub('left|(?<![a-z])l(?![a-z])', lambda side: SIDES[side[0]], name) for name in spelt]
+    for index, name in enumerate(mirrored if flips else ()):
+        if name != spelt[index] and name in spelt and flipped[index] == index:
+            yield (
+                f'metainfo has no swap for {names[index]} and {names[spelt.index(name)]}, and flipped images exchange '
+                'them: give swap to both'
+            )
+            break
     for index, other in enumerate(flipped):
         if flipped[other] != index:
             yield (
@@ -49,48 +63,83 @@ def _plain(name) -> str:
     return re.sub(r'[^a-z0-9]', '', str(name).lower())
 
 
-def head_problems(model: dict | None, metainfo: dict, key: str) -> Iterator[str]:
-    """Yields whether the head of a top-down model has another number of keypoints than its data set."""
+def head_problems(model: dict | None, dataset_keypoints: int, pipeline: Sequence[dict], key: str) -> Iterator[str]:
+    """Yields whether the head of a top-down model has another number of keypoints than a data set gives."""
     model = model or {}
-    kind, num_keypoints = model.get('type'), metainfo['num_keypoints']
-    is_topdown = getattr(kind, '__name__', str(kind)).rpartition('.')[2] == 'TopdownPoseEstimator'
     # A network of several data sets gives some of its keypoints, and UDP may have offsets beside heatmaps.
     chooses = 'output_keypoint_indices' in (model.get('test_cfg') or {})
     out_channels = (model.get('head') or {}).get('out_channels')
-    if not is_topdown or chooses or not isinstance(out_channels, int):
+    if type_name(model) != 'TopdownPoseEstimator' or chooses or not isinstance(out_channels, int):
         return
+    converters = [transform for transform in pipeline if type_name(transform) == 'KeypointConverter']
+    num_keypoints = converters[-1].get('num_keypoints') if converters else dataset_keypoints
     if out_channels not in (num_keypoints, 3 * num_keypoints):
-        yield f'model.head.out_channels={out_channels}, and {key} has {num_keypoints} keypoints: give the head as many'
+        giver = f'KeypointConverter of {key} gives' if converters else f'{key} has'
+        yield f'model.head.out_channels={out_channels}, and {giver} {num_keypoints} keypoints: give the head as many'
 
 
-def annotation_problems(annotations: list[dict], path: str, use_area: bool) -> Iterator[str]:
+def annotation_problems(annotations: list[dict], content: dict, path: str) -> Iterator[str]:
     """Yields a line for each kind of number that makes no sense.
 
     Args:
         annotations (list[dict]): The annotations that are used, with keypoints and boxes.
+        content (dict): What their file holds.
         path (str): Their file.
-        use_area (bool): Whether an evaluator divides by areas.
     """
+    if not annotations:
+        return
+    joints = np.array([annotation['keypoints'] for annotation in annotations], float).reshape(len(annotations), -1, 3)
+    points, v = joints[..., :2], joints[..., 2]
+    boxes, sizes = _boxes(annotations, content)
     kinds = {
-        'a negative v': ('give 0, 1 or 2', lambda person: min(person['keypoints'][2::3]) < 0),
-        'keypoints but no v over 0': (
-            'give v of 1 or 2 to labelled keypoints',
-            lambda person: max(person['keypoints'][2::3]) <= 0,
-        ),
-        'a box of less than a pixel': (
-            'give left, top, width and height in pixels',
-            lambda person: min(person['bbox'][2:]) < SMALLEST,
+        'a negative v': ('give 0, 1 or 2', v.min(1) < 0),
+        'keypoints but no v over 0': ('give v of 1 or 2 to labelled keypoints', v.max(1) <= 0),
+        'a box of less than a pixel': (BOXES, boxes[:, 2:].min(1) < SMALLEST),
+        "all keypoints between 0 and 1, as in YOLO's files": (
+            'give pixels',
+            (points.max((1, 2)) <= 1) & (points % 1 != 0).any((1, 2)),
         ),
     }
-    if use_area:
-        kinds[f'an area of at most {SMALLEST}'] = (
-            'give square pixels, such as half of the box, or use_area=False for OKS',
-            lambda person: person.get('area', np.inf) <= SMALLEST,
-        )
     for kind, (hint, is_wrong) in kinds.items():
-        ids = [person['id'] for person in annotations if is_wrong(person)]
-        if ids:
-            yield f'annotation {ids[0]} of {path} has {kind}{and_more(ids[1:])}: {hint}'
-    coordinates = [max(person['keypoints'][0::3] + person['keypoints'][1::3]) for person in annotations]
-    if coordinates and max(coordinates) <= 1:
-        yield f'{path} has all keypoints between 0 and 1, as YOLO writes them: give pixels'
+        yield from _line([annotations[index]['id'] for index in np.flatnonzero(is_wrong)], path, kind, hint)
+    outside = ((points < 0) | (points > sizes[:, None])).any(2) & (v > 0)
+    if np.mean(outside.sum(1) > (v > 0).sum(1) / 2) > 0.5:
+        yield f'most people of {path} have most keypoints outside their image: give pixels of images of the given size'
+    yield from _edges(boxes, sizes, path)
+
+
+def area_problems(annotations: list[dict], path: str) -> Iterator[str]:
+    """Yields whether annotations that are evaluated have an area that makes no sense, by which OKS divides."""
+    ids = [annotation['id'] for annotation in annotations if annotation.get('area', np.inf) <= SMALLEST]
+    hint = 'give square pixels, such as half of the box, or use_area=False for OKS'
+    yield from _line(ids, path, f'an area of at most {SMALLEST}', hint)
+
+
+def detection_problems(detections: list[dict], content: dict, path: str) -> Iterator[str]:
+    """Yields what is wrong with the boxes of detections, at least one, on the images of an annotation file."""
+    boxes, sizes = _boxes(detections, content)
+    if (boxes[:, 2:] < 0).any():
+        yield f'{path} has boxes of negative width or height: {BOXES}'
+    elif np.median(boxes[:, 2:].min(1)) < SMALLEST:
+        yield f'most boxes of {path} are smaller than a pixel: {BOXES}'
+    yield from _edges(boxes, sizes, path)
+
+
+def _edges(boxes: np.ndarray, sizes: np.ndarray, path: str) -> Iterator[str]:
+    """Yields whether boxes (N, 4) in images of given widths and heights (N, 2) have edges in place of sizes."""
+    could_be_edges = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= 1.02 * sizes)).all(1)
+    leads_out = (boxes[:, :2] + boxes[:, 2:] > 1.02 * sizes).any(1)
+    if leads_out.mean() > 0.5 and could_be_edges.mean() > 0.95:
+        yield f'most boxes of {path} lead out of their image, as [left, top, right, bottom] would: {BOXES}'
+
+
+def _boxes(records: list[dict], content: dict) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes of records, (N, 4), and the widths and heights of their images, (N, 2)."""
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+    boxes = np.array([record['bbox'][:4] for record in records], float)
+    return boxes, np.array([sizes[record['image_id']] for record in records], float)
+
+
+def _line(ids: list[int], path: str, kind: str, hint: str) -> Iterator[str]:
+    if ids:
+        yield f'annotation {ids[0]} of {path} has {kind}{and_more(ids[1:])}: {hint}'

@@ -1,4 +1,6 @@
 import copy
+import json
+import os
 import re
 
 import pytest
@@ -10,9 +12,8 @@ def person_with(**fields):
     return lambda content: content['annotations'][0].update(fields)
 
 
-def in_unit_square(content):
-    for person in content['annotations']:
-        person['keypoints'] = [0.4, 0.6, 2] * 17
+def people_with(**fields):
+    return lambda content: [person.update(fields) for person in content['annotations']]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,11 @@ def in_unit_square(content):
         (person_with(keypoints=[9, 9, -1] * 16 + [9, 9, 2]), 'a negative v'),
         (person_with(keypoints=[9, 9, 0] * 17), 'keypoints but no v over 0'),
         (person_with(bbox=[0.2, 0.2, 0.5, 0.7]), 'a box of less than a pixel'),
-        (in_unit_square, 'all keypoints between 0 and 1'),
+        (people_with(keypoints=[0.4, 0.6, 2] * 17), '501 of .* has all keypoints between 0 and 1.*and 3 more'),
+        (person_with(keypoints=[0.4, 0.6, 2] * 17), '501 of .* has all keypoints between 0 and 1'),
+        (person_with(area=0, bbox=[99, 99, 9, 9]), 'an area of at most 1'),
+        (people_with(bbox=[20, 20, 50, 45]), 'lead out of their image, as .left, top, right, bottom. would'),
+        (people_with(keypoints=[9, 9, 2] * 8 + [90, 9, 2] * 9), 'most keypoints outside their image'),
     ],
 )
 def test_numbers_that_make_no_sense_are_a_problem(config, coco, change, changed, problem):
@@ -31,6 +36,34 @@ def test_numbers_that_make_no_sense_are_a_problem(config, coco, change, changed,
     config.test_dataloader.dataset.bbox_file = None
     (line,) = check_config(config, 'test').problems
     assert re.search(problem, line)
+
+
+@pytest.mark.parametrize('few', [dict(bbox=[20, 20, 50, 45]), dict(keypoints=[90, 9, 2] * 17)])
+def test_a_person_at_the_edge_of_an_image_is_sound(config, coco, change, few):
+    change(person_with(**few))
+    assert check_config(config).problems == []
+
+
+@pytest.mark.parametrize(
+    ('box', 'problem'),
+    [
+        ([20, 20, 50, 45], 'lead out of their image'),
+        ([20, 20, -5, 9], 'negative width or height'),
+        ([0.1, 0.1, 0.5, 0.5], 'smaller than a pixel'),
+    ],
+)
+def test_boxes_of_detections_in_another_format_are_a_problem(config, coco, box, problem):
+    detections = json.loads(coco.boxes.read_text())
+    coco.boxes.write_text(json.dumps([detection | dict(bbox=box) for detection in detections]))
+    (line,) = check_config(config, 'test').problems
+    assert problem in line and str(coco.boxes) in line
+
+
+def test_areas_are_checked_however_the_evaluator_spells_the_file(config, coco, change):
+    change(person_with(area=0))
+    config.test_evaluator.ann_file = os.path.relpath(coco.val)
+    (line,) = check_config(config, 'test').problems
+    assert 'an area of at most 1' in line
 
 
 @pytest.fixture
@@ -65,6 +98,13 @@ def test_a_description_of_keypoints_that_does_not_add_up_is_a_problem(config, co
     assert '4 sigmas for 5 keypoints' in line
     (line,) = problems(metainfo | dict(joint_weights=[1.0] * 6))
     assert '6 joint_weights for 5 keypoints' in line
+    (line,) = problems(metainfo | dict(sigmas=[0.05] * 4 + [0]))
+    assert 'a sigma of 0' in line
+    unswapped = copy.deepcopy(metainfo)
+    for keypoint in unswapped['keypoint_info'].values():
+        keypoint['swap'] = ''
+    (line,) = problems(unswapped)
+    assert 'no swap for left_hand and right_hand' in line
     one_sided = copy.deepcopy(metainfo)
     one_sided['keypoint_info'][2]['swap'] = ''
     (line,) = problems(one_sided)
@@ -80,6 +120,16 @@ def test_a_description_of_keypoints_that_does_not_add_up_is_a_problem(config, co
     change(five)
     (line,) = problems(metainfo)
     assert 'lists 4 keypoints, and metainfo has 5' in line
+
+
+def test_a_converter_gives_the_head_its_number_of_keypoints(config, coco):
+    converter = dict(type='KeypointConverter', num_keypoints=5, mapping=[(0, 0)])
+    config.train_dataloader.dataset.pipeline = [*config.train_dataloader.dataset.pipeline, converter]
+    (line,) = check_config(config).problems
+    assert 'out_channels=17, and KeypointConverter of train_dataloader gives 5 keypoints' in line
+    converter['num_keypoints'] = 17
+    config.train_dataloader.dataset.pipeline[-1] = converter
+    assert check_config(config).problems == []
 
 
 def test_networks_that_choose_keypoints_or_add_offsets_are_sound(config, coco):
