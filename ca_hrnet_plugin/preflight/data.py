@@ -111,12 +111,24 @@ def _datasets(node, key: str, report: Report, transforms: Collection[dict] = ())
     for config in _dicts(node):
         pipeline = [*transforms, *_dicts(config.get('pipeline'))]
         if inner := config.get('dataset') or config.get('datasets'):
+            report.problems += _wrapper_problems(config, key)
             yield from _datasets(inner, key, report, pipeline)
             continue
         try:
             yield _dataset(config, key, pipeline)
         except Exception as error:  # a third-party module or metainfo can fail in any way
             report.problems.append(f'data set {config.get("type")} of {key} cannot be built: {in_one_line(error)}')
+
+
+def _wrapper_problems(config: dict, key: str) -> Iterator[str]:
+    if config.get('times') == 0:
+        yield f'times=0 of a data set of {key} leaves nothing to load: give 1 or more'
+    factors, number = config.get('sample_ratio_factor'), len(config.get('datasets') or [])
+    if factors is not None and (len(factors) != number or min(factors) < 0 or not any(factors)):
+        yield (
+            f'sample_ratio_factor={list(factors)} of {key}: give a number for each of {number} data sets, '
+            'at least one of them over 0'
+        )
 
 
 def _dataset(config: dict, key: str, pipeline: list[dict]) -> Dataset:
@@ -211,20 +223,28 @@ def _people_problems(
 
 def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Collection[int]:
     """The ids of the images that will be loaded; a note counts the records that are left out."""
-    if not dataset.num_keypoints or dataset.config.get('data_mode', 'topdown') != 'topdown':
-        filters = dataset.num_keypoints or dict(dataset.config.get('filter_cfg') or {}).get('filter_empty_gt')
-        if filters and not dataset.config.get('test_mode'):
-            return {annotation['image_id'] for annotation in content['annotations']}
-        return {image['id'] for image in content['images']}
-    if source := dataset.config.get('bbox_file'):
-        kind, detections = 'detections', coco_files.read_detections(source, content, path)
+    config, source, reasons = dataset.config, path, Counter()
+    if not dataset.num_keypoints or config.get('data_mode', 'topdown') != 'topdown':
+        kind, used = 'images', [dict(image_id=image['id']) for image in content['images']]
+        fields = {'bbox', 'keypoints'} if dataset.num_keypoints else set()
+        with_people = {record['image_id'] for record in content['annotations'] if fields <= record.keys()}
+        if dataset.num_keypoints:  # MMPose puts images without people last
+            used.sort(key=lambda record: record['image_id'] not in with_people)
+        filters = dataset.num_keypoints or dict(config.get('filter_cfg') or {}).get('filter_empty_gt')
+        if filters and not config.get('test_mode'):
+            used = [record for record in used if record['image_id'] in with_people]
+            reasons = +Counter({'without annotations': len(content['images']) - len(used)})
+    elif bbox_file := config.get('bbox_file'):
+        kind, source, detections = 'detections', bbox_file, coco_files.read_detections(bbox_file, content, path)
         used = [detection for detection in detections if detection['category_id'] == 1]  # MMPose uses only people
         report.problems += people.detection_problems(used, content, source) if used else []
         reasons = +Counter({'of other categories than 1': len(detections) - len(used)})
     else:
-        kind, source = 'annotations', path
+        kind = 'annotations'
         reasons, used = coco_files.left_out(content)
-    used = _chosen(dataset.config, used, content, reasons)
+        places = {image['id']: place for place, image in enumerate(content['images'])}
+        used.sort(key=lambda record: places[record['image_id']])  # MMPose goes through images
+    used = _chosen(config, used, reasons)
     rest = f'; left out: {counted(reasons)}' if reasons else ''
     if not used:
         raise coco_files.InvalidFileError([f'{source} ({dataset.key}) holds no instance{rest}: give {kind} of people'])
@@ -232,8 +252,8 @@ def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Co
     return {record['image_id'] for record in used}
 
 
-def _chosen(config: dict, records: list[dict], content: dict, reasons: Counter) -> list[dict]:
-    """The people that a data set's own options choose; ``reasons`` counts the others."""
+def _chosen(config: dict, records: list[dict], reasons: Counter) -> list[dict]:
+    """The people or images that a data set's own options choose; ``reasons`` counts the others."""
     threshold = (config.get('filter_cfg') or {}).get('bbox_score_thr')
     interval = 1 if config.get('bbox_file') else config.get('sample_interval', 1)  # MMPose skips no detections
     if not isinstance(interval, int) or interval < 1:
@@ -243,17 +263,12 @@ def _chosen(config: dict, records: list[dict], content: dict, reasons: Counter) 
         kept = [record for record in kept if record.get('score', 1) >= threshold]  # annotations count as 1
     indices = config.get('indices')
     if indices is not None:
-        if not config.get('bbox_file'):
-            places = {image['id']: place for place, image in enumerate(content['images'])}
-            kept.sort(key=lambda record: places[record['image_id']])  # MMPose goes through images
         if isinstance(indices, int):
             kept = kept[:indices] if indices >= 0 else kept[indices:]
         else:
             outside = [index for index in indices if not -len(kept) <= index < len(kept)]
             if outside:
-                raise coco_files.InvalidFileError(
-                    [f'indices of a data set: {outside[0]} is none of {len(kept)} people']
-                )
+                raise coco_files.InvalidFileError([f'indices of a data set: {outside[0]} is none of {len(kept)}'])
             kept = [kept[index] for index in indices]
     if len(kept) < len(records):
         reasons['by bbox_score_thr, sample_interval or indices'] = len(records) - len(kept)

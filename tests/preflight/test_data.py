@@ -118,6 +118,37 @@ def test_people_are_counted_as_mmpose_loads_them(config, coco, options, num_used
     assert 'holds no instance; left out: 4 by' in line
 
 
+@pytest.mark.parametrize('options', [dict(indices=1), dict(indices=[1]), dict(sample_interval=2), dict(test_mode=True)])
+def test_images_of_bottom_up_data_are_counted_as_mmpose_loads_them(config, coco, change, options):
+    change(lambda content: content['images'].append(dict(content['images'][1], id=33)))
+    options = dict(options, data_mode='bottomup')
+    config.train_dataloader.dataset.update(options)
+    loaded = CocoDataset(ann_file=str(coco.train), serialize_data=False, **options)
+    report = check_config(config)
+    assert f'train_dataloader: {len(loaded)} images of {coco.train} are used' in str(report.notes)
+    (coco.photos / '32.png').unlink()
+    paths = {item['img_path'] for item in loaded.data_list}
+    assert bool(problems(config)) == ('32.png' in paths)
+
+
+@pytest.mark.parametrize(
+    ('wrapper', 'problem'),
+    [
+        (dict(type='RepeatDataset', times=0), 'times=0 of a data set of train_dataloader'),
+        (dict(type='CombinedDataset', sample_ratio_factor=[0]), 'sample_ratio_factor=[0] of train_dataloader'),
+        (dict(type='CombinedDataset', sample_ratio_factor=[1, 1]), 'for each of 1 data sets'),
+        (dict(type='CombinedDataset', sample_ratio_factor=[0.5]), None),
+    ],
+)
+def test_wrappers_that_leave_nothing_to_load_are_a_problem(config, coco, wrapper, problem):
+    inner = config.train_dataloader.dataset
+    name = 'dataset' if wrapper['type'] == 'RepeatDataset' else 'datasets'
+    config.train_dataloader.dataset = wrapper | {name: inner if name == 'dataset' else [inner]}
+    lines = problems(config)
+    assert len(lines) == (problem is not None)
+    assert problem is None or problem in lines[0]
+
+
 def test_detections_below_the_threshold_are_left_out(config, coco):
     config.test_dataloader.dataset.filter_cfg = dict(bbox_score_thr=0.95)
     (line,) = problems(config, 'test')
