@@ -15,7 +15,7 @@ class CrowdCocoMetric(CocoMetric):
     A drop-in replacement with every argument and figure of CocoMetric. For each level it adds figures such as
     ``AP (crowd easy)``, ``AR (crowd easy)`` and ``instances (crowd easy)``. AP and AR are means over all OKS thresholds
     and areas, and -1 for a level without instances. :class:`SplitEval` describes which detections count in which level.
-    Levels of crowding are left out where nobody has the labelled joints that the crowd index needs.
+    Levels of crowding are left out where most people have fewer labelled joints than the crowd index needs.
 
     MMPose's KeypointPartitionMetric takes CocoMetric by its name only, so it cannot contain this metric.
 

@@ -39,9 +39,10 @@ def crowd_index(annotations: Sequence[dict]) -> float:
 
 
 def has_crowd_index(annotations: Sequence[dict]) -> bool:
-    """Whether anybody has joints enough to count in a crowd index; without, it is 0 however crowded an image is."""
-    people = [annotation for annotation in annotations if not annotation.get('iscrowd')]
-    return any(len(labelled_joints(person)) >= MIN_LABELLED for person in people)
+    """Whether most people with labelled joints have enough of them; the crowd index leaves out the others."""
+    numbers = [len(labelled_joints(person)) for person in annotations if not person.get('iscrowd')]
+    num_enough, num_people = (sum(number >= least for number in numbers) for least in (MIN_LABELLED, 1))
+    return num_enough >= max(num_people / 2, 1)
 
 
 def labelled_joints(annotation: dict) -> np.ndarray:

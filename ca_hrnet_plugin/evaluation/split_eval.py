@@ -114,7 +114,8 @@ class SplitEval(COCOeval):
         if any(split.measure == 'crowd' for split in splits) and not has_crowd_index(coco_gt.dataset['annotations']):
             splits = [split for split in splits if split.measure != 'crowd']
             print_log(
-                f'levels of crowding are left out: the crowd index needs people with {MIN_LABELLED} labelled joints',
+                f'levels of crowding are left out: most people have fewer than {MIN_LABELLED} labelled joints, which '
+                'the crowd index needs',
                 'current',
                 logging.WARNING,
             )
@@ -268,6 +269,13 @@ def load_results(
         print_log(
             f'results of category {min(detected - categories)} count as wrong: no evaluated person has that category '
             f'({ann_file})',
+            'current',
+            logging.WARNING,
+        )
+    if categories - detected:
+        print_log(
+            f'no result has category {min(categories - detected)}, which people of {ann_file} have: AP is the mean '
+            'over categories, and 0 for that one',
             'current',
             logging.WARNING,
         )

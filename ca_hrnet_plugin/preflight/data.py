@@ -200,6 +200,12 @@ def _read(path: str, datasets: list[Dataset], metrics: list[tuple[str, dict, int
                 f'{path} has people of category {min(categories)}, and in the boxes of bbox_file ({detected[0].key}) '
                 'people have category 1: give annotations of category 1, or bbox_file=None'
             )
+        elif detected and len(categories) > 1:
+            report.problems.append(
+                f'{path} has people of categories {sorted(categories)}, and in the boxes of bbox_file '
+                f'({detected[0].key}) people have category 1: AP is the mean over categories, and 0 for the others, so '
+                'give all people category 1, or bbox_file=None'
+            )
     return content
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from coco_stats import coco_stats
 from random_people import make_annotations, make_detections
 from xtcocotools.coco import COCO
 
-from ca_hrnet_plugin.evaluation import crowd_index, evaluate_results, level_splits
+from ca_hrnet_plugin.evaluation import crowd_index, evaluate_results, level_splits, split_eval
 
 ONE_LEVEL = level_splits(dict(all=0), dict(all=0), dict(all=0))
 
@@ -153,11 +154,23 @@ def test_results_of_another_category_are_refused(write_json):
         evaluate_results(write_json('gt.json', dataset), detections)
 
 
-def test_crowd_levels_are_left_out_where_nobody_has_six_joints(write_json):
-    dataset = make_annotations(3, 2, np.random.default_rng(0))
-    detections = make_detections(dataset, 0.1, 1, np.random.default_rng(0))
-    for person in dataset['annotations']:
-        person['keypoints'][5 * 3 :] = [0] * 36  # as in docs/own_data.md, with five points
-    figures = evaluate_results(write_json('gt.json', dataset), detections).figures()
-    assert not [name for name in figures if 'crowd' in name]
+def test_a_category_without_results_is_named(write_json, monkeypatch):
+    """COCOeval averages over categories, so that it halves AP."""
+    logged, rng = [], np.random.default_rng(0)
+    monkeypatch.setattr(split_eval, 'print_log', lambda line, *_: logged.append(line))
+    dataset = make_annotations(3, 2, rng)
+    dataset['categories'].append(dict(id=2, name='rider'))
+    detections = make_detections(dataset, 0, 1, rng)
+    evaluate_results(write_json('gt.json', dataset), detections)
+    assert logged == [], 'nobody has it'
+    dataset['annotations'][0]['category_id'] = 2
+    assert evaluate_results(write_json('gt.json', dataset), detections).figures()['AP'] <= 0.5
+    assert re.match(r'no result has category 2, which people of .*gt\.json have', logged[0])
+
+
+@pytest.mark.parametrize(('num_joints', 'are_left_out'), [([5, 5, 5], True), ([5, 5, 6], True), ([5, 6, 6], False)])
+def test_crowd_levels_are_left_out_where_most_people_have_few_joints(evaluate, num_joints, are_left_out):
+    people = [instance(200 * index, num_labelled=number) for index, number in enumerate(num_joints)]
+    figures = evaluate(people, [detection(people[0], 1)])
+    assert are_left_out == (not [name for name in figures if 'crowd' in name])
     assert [name for name in figures if 'overlap' in name]

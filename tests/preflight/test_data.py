@@ -63,6 +63,17 @@ def test_categories_that_do_not_meet_are_a_problem(config, coco, change, categor
         assert problems(config, 'test') == []
 
 
+def test_boxes_of_one_category_beside_people_of_two_are_a_problem(config, coco, change):
+    """COCOeval averages over categories, and nobody is found of the second."""
+    change(lambda content: content['categories'].append(dict(id=2, name='rider')))
+    assert problems(config, 'test') == []
+    change(lambda content: content['annotations'][0].update(category_id=2))
+    (line,) = problems(config, 'test')
+    assert f'{coco.val} has people of categories [1, 2]' in line
+    config.test_dataloader.dataset.bbox_file = None
+    assert problems(config, 'test') == []
+
+
 def test_crowd_pose_s_evaluation_needs_its_crowd_index(config, coco):
     config.test_evaluator.iou_type = 'keypoints_crowd'
     (line,) = problems(config, 'test')
