@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from mmpose.structures import PoseDataSample
 from torch import nn
 
 from ..evaluation.people import pipeline_of_test
+
+DTYPES = ('uint8', 'uint16', 'int16', 'float32', 'float64')  # that OpenCV warps
 
 
 def predict_people(
@@ -29,8 +32,8 @@ def predict_people(
         PoseDataSample: For each person in turn, with ``pred_instances`` as from ``inference_topdown``.
 
     Raises:
-        ValueError: An image is None or has no three channels, a box does not have four numbers or has no area, or the
-            batch size is not positive.
+        ValueError: An image is neither a file nor an array of three channels that OpenCV can warp, a box does not have
+            four numbers or has no area, or the batch size is not positive.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of predict_people: give 1 or more')
@@ -44,11 +47,24 @@ def predict_people(
 
 
 def _person(number: int, image: np.ndarray | str | Path, box: Sequence[float]) -> dict:
-    if image is None or (isinstance(image, np.ndarray) and (image.ndim != 3 or image.shape[2] != 3)):
-        what = 'None, as OpenCV returns for a file that it cannot read' if image is None else f'of shape {image.shape}'
-        raise ValueError(f'the image of person {number} (from 0) is {what}: give an array (height, width, 3) or a file')
+    if problem := _problem(image):
+        raise ValueError(
+            f'the image of person {number} (from 0) is {problem}: give an array (height, width, 3) or a file'
+        )
     box = np.asarray(box, np.float32)
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > box[:2]).all():
         raise ValueError(f'box {box.tolist()} of person {number} (from 0): give [left, top, right, bottom], in pixels')
     source = dict(img=image) if isinstance(image, np.ndarray) else dict(img_path=str(image))
     return source | dict(bbox=box[None], bbox_score=np.ones(1, np.float32))
+
+
+def _problem(image) -> str | None:
+    if image is None:
+        return 'None, as OpenCV returns for a file that it cannot read'
+    if not isinstance(image, np.ndarray | str | PathLike):
+        return f'a {type(image).__name__}'
+    if not isinstance(image, np.ndarray):
+        return None
+    if image.ndim != 3 or image.shape[2] != 3:
+        return f'of shape {image.shape}'
+    return None if image.dtype in DTYPES else f'of type {image.dtype}, which OpenCV cannot warp'

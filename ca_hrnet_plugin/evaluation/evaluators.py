@@ -48,7 +48,8 @@ def build_evaluator(evaluator: dict | list) -> Evaluator:
 def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
     """COCO's figures without their prefix, such as ``'AP'`` for ``'coco/AP'``; empty where the metrics have no AP.
 
-    Beside those of KeypointPartitionMetric, the figures are those of all keypoints: ``'coco/AP'`` or ``'all/coco/AP'``.
+    Beside those of KeypointPartitionMetric, the figures are those of all keypoints: ``'coco/AP'`` or ``'all/coco/AP'``,
+    which may have the prefix of a data set.
 
     Raises:
         ValueError: The metrics have figures of several data sets, or of parts of the keypoints alone.
@@ -57,7 +58,8 @@ def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
     shortest = min((prefix.count('/') for prefix in prefixes), default=0)
     whole = [prefix for prefix in prefixes if prefix.count('/') == shortest]
     if len(whole) > 1 or shortest > 1:
-        whole = [prefix for prefix in whole if prefix.startswith('all/')]
+        parts = prefixes if shortest > 1 else whole
+        whole = [prefix for prefix in parts if 'all' in prefix.split('/')]
     if prefixes and len(whole) != 1:
         names = ', '.join(f'{prefix}AP' for prefix in prefixes)
         raise ValueError(

@@ -9,6 +9,8 @@ from mmpose.registry import DATASETS
 from torch import nn
 from torch.utils.data import Subset
 
+from .evaluators import type_name
+
 
 def training_people(model: nn.Module, limit: int = 1000) -> Subset:
     """Draws people from the training data of a model's config, and prepares them with its test pipeline.
@@ -39,12 +41,21 @@ def pipeline_of_test(cfg: Config) -> list[dict]:
 
 
 def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
-    """A data set with another outermost pipeline. The inner ones of CombinedDataset stay: they convert keypoints."""
-    if 'pipeline' not in dataset and 'dataset' in dataset:
-        return {**dataset, 'dataset': _with_pipeline(dataset['dataset'], pipeline)}
-    if 'pipeline' not in dataset and 'datasets' in dataset:
-        return {**dataset, 'datasets': [_with_pipeline(part, pipeline) for part in dataset['datasets']]}
-    return {**dataset, 'pipeline': pipeline}
+    """A data set with another pipeline in place of its whole one.
+
+    CombinedDataset has it outside, and converts keypoints inside; or each inner data set has a whole one.
+    """
+    key = 'dataset' if 'dataset' in dataset else 'datasets'
+    parts = [dataset[key]] if key == 'dataset' else dataset.get(key, [])
+    if not parts or (dataset.get('pipeline') and not any(map(_packs, parts))):
+        return {**dataset, 'pipeline': pipeline}
+    parts = [_with_pipeline(part, pipeline) for part in parts]
+    wrapper = {name: value for name, value in dataset.items() if name != 'pipeline'}
+    return wrapper | {key: parts[0] if key == 'dataset' else parts}
+
+
+def _packs(dataset: dict) -> bool:
+    return any(type_name(transform).startswith('Pack') for transform in dataset.get('pipeline') or [])
 
 
 def batches(data: Sequence[dict], size: int = 32) -> Iterator[dict]:

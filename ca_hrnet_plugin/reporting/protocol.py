@@ -10,7 +10,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
-from ..evaluation.evaluators import metric_configs
+from ..evaluation.evaluators import metric_configs, type_name
 from ..evaluation.people import innermost
 
 
@@ -40,7 +40,8 @@ def read_protocol(
     """Reads the protocol of a config's test; without a config it is COCO's.
 
     Args:
-        config (str | Path, optional): A config of MMPose with a CocoMetric or a metric derived from it.
+        config (str | Path, optional): A config of MMPose with a CocoMetric, a metric derived from it, or one in
+            KeypointPartitionMetric.
         ann_file (str | Path, optional): COCO annotations, in place of the config's; required without a config.
         image_dir (str | Path, optional): The folder of the images, in place of the config's.
 
@@ -52,7 +53,7 @@ def read_protocol(
             raise ValueError('no annotations: give an annotation file, or a config whose test names one')
         return Protocol(str(ann_file), image_dir and str(image_dir), _quietly(parse_pose_metainfo, _COCO))
     cfg = Config.fromfile(config)
-    evaluators = metric_configs(cfg.get('test_evaluator'))
+    evaluators = [_inner(metric) for metric in metric_configs(cfg.get('test_evaluator'))]
     coco_metrics = [metric for metric in evaluators if issubclass(_class(metric), CocoMetric)]
     if not coco_metrics:
         raise ValueError(f'{config} has no CocoMetric as test_evaluator: give a config that is evaluated by OKS')
@@ -66,6 +67,11 @@ def read_protocol(
         metric.get('use_area', True),
         tested_boxes(cfg),
     )
+
+
+def _inner(metric: dict) -> dict:
+    """The metric in a KeypointPartitionMetric, whose annotations are those of the data set; others unchanged."""
+    return {**metric['metric'], 'ann_file': None} if type_name(metric) == 'KeypointPartitionMetric' else metric
 
 
 def _class(metric: dict) -> type:

@@ -204,7 +204,9 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
         list(predict_people(model, people, batch_size=0))
 
 
-@pytest.mark.parametrize('image', [None, np.zeros((150, 200), np.uint8)])
+@pytest.mark.parametrize(
+    'image', [None, np.zeros((150, 200), np.uint8), np.ones((150, 200, 3), bool), torch.zeros(150, 200, 3), [[1]]]
+)
 def test_an_image_that_cannot_be_used_is_named(model, image):
     with pytest.raises(ValueError, match=r'^the image of person 0 .*give an array \(height, width, 3\)'):
         list(predict_people(model, [(image, [10, 5, 60, 120])]))

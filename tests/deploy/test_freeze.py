@@ -118,11 +118,16 @@ def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_da
 
     plain = cfg.train_dataloader.dataset
     cfg.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=cfg.test_dataloader.dataset)
+    combined = dict(type='CombinedDataset', metainfo=dict(from_file='configs/_base_/datasets/coco.py'))
+    mixed = dict(type='PhotometricDistortion')
     for dataset in (
         plain,
         dict(type='RepeatDataset', times=2, dataset=plain),
         dict(type='ConcatDataset', datasets=[plain, plain]),
-        dict(type='CombinedDataset', metainfo=dict(from_file='configs/_base_/datasets/coco.py'), datasets=[plain]),
+        combined | dict(datasets=[plain]),
+        combined | dict(datasets=[plain], pipeline=[]),
+        combined | dict(datasets=[plain], pipeline=[mixed]),
+        combined | dict(datasets=[plain | dict(pipeline=[])], pipeline=plain.pipeline),
     ):
         cfg.train_dataloader.dataset = dataset
         data = training_people(annotator(()), limit=4)
