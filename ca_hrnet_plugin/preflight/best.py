@@ -17,7 +17,9 @@ PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}  # by norm_item
 
 
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
-    """Checks what hooks and schedules monitor against MMPose's metrics; a run would end after the first validation.
+    """Checks what hooks and schedules monitor against MMPose's metrics.
+
+    Otherwise a run ends after the first validation, or never stops early.
 
     Args:
         cfg (Config): A whole config, whose default scope is the current one.
