@@ -1,6 +1,6 @@
 """Intervals of the difference of two networks: a paired bootstrap over images, and the variance of runs or folds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,16 +10,28 @@ from scipy import stats
 from .split_eval import SplitEval, summarize
 
 
+class Variance(NamedTuple):
+    """The variance of a difference by ``source``: ``'images'``, ``'runs'`` or ``'folds'``.
+
+    ``freedom`` is the number of degrees of freedom of its estimate.
+    """
+
+    source: str
+    value: float
+    freedom: int
+
+
 class Interval(NamedTuple):
     """A difference and the ends of its interval; all are NaN for a level without instances.
 
     Only the ends are NaN if the resamples give no interval, because some have no instance or all give the same
-    difference.
+    difference. ``variances`` are those that the interval covers.
     """
 
     difference: float
     low: float
     high: float
+    variances: tuple[Variance, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -115,45 +127,44 @@ def paired_bootstrap(
             jackknifed = [figures[index] for figures in without_fold]
             intervals[name] = _over_folds(difference, values, jackknifed, confidence)
         elif num_runs > 1:
-            intervals[name] = over_runs(observed[:, index], values.var(), num_images, confidence)
+            images = Variance('images', values.var(), num_images - 1)
+            intervals[name] = over_runs(observed[:, index], images, confidence)
         else:
             low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-            intervals[name] = Interval(*map(float, (difference, low, high)))
+            images = Variance('images', values.var(), num_images - 1)
+            intervals[name] = Interval(*map(float, (difference, low, high)), (images,))
     return intervals
 
 
-def over_runs(differences: np.ndarray, image_variance: float, num_images: int, confidence: float = 0.95) -> Interval:
-    """The interval of the mean difference of several runs, over runs and images.
+def over_runs(differences: np.ndarray, images: Variance | None = None, confidence: float = 0.95) -> Interval:
+    """The interval of the mean difference of several runs.
 
     Args:
         differences (np.ndarray): The difference of each pair of runs, (runs,), at least two.
-        image_variance (float): The variance of their mean over images.
-        num_images (int): The number of images.
+        images (Variance, optional): The variance of their mean over images, for an interval over runs and images.
         confidence (float): How often the interval should cover the true difference.
     """
-    run_variance = np.var(differences, ddof=1) / len(differences)
-    return _student(
-        np.mean(differences), {len(differences) - 1: run_variance, num_images - 1: image_variance}, confidence
-    )
+    freedom = len(differences) - 1
+    runs = Variance('runs', np.var(differences, ddof=1) / len(differences), freedom)
+    return _student(np.mean(differences), (runs, images) if images else (runs,), confidence)
 
 
 def _over_folds(difference: float, values: np.ndarray, jackknifed: Sequence[float], confidence: float) -> Interval:
     """The interval from the differences of resampled images, and from those without each fold."""
-    fold_variance = (len(jackknifed) - 1) * np.var(jackknifed)
+    folds = Variance('folds', (len(jackknifed) - 1) * np.var(jackknifed), len(jackknifed) - 1)
+    images = Variance('images', values.var(), values.size)
     # The variance over folds includes images. The variance over images is for folds that agree by chance.
-    if fold_variance >= values.var():
-        return _student(difference, {len(jackknifed) - 1: fold_variance}, confidence)
-    return _student(difference, {values.size: values.var()}, confidence)
+    return _student(difference, (max(folds, images, key=lambda variance: variance.value),), confidence)
 
 
-def _student(difference: float, variances: Mapping[int, float], confidence: float) -> Interval:
-    """Student's interval of a difference, from variances by the degrees of freedom of their estimates.
+def _student(difference: float, variances: tuple[Variance, ...], confidence: float) -> Interval:
+    """Student's interval of a difference.
 
     It adds the squares of the half widths that each variance would give by itself. Welch and Satterthwaite's interval,
     which has one t for the sum, covers too little where few runs vary more than images.
     """
-    half = sum(stats.t.ppf((1 + confidence) / 2, freedom) ** 2 * variance for freedom, variance in variances.items())
-    return Interval(*map(float, (difference, difference - half**0.5, difference + half**0.5)))
+    half = sum(stats.t.ppf((1 + confidence) / 2, freedom) ** 2 * value for _, value, freedom in variances) ** 0.5
+    return Interval(*map(float, (difference, difference - half, difference + half)), variances)
 
 
 class ResampledCurves:

@@ -5,7 +5,9 @@ Each function reads files or takes the result of another function, so all of the
 the comparison. Functions that draw return a matplotlib figure. :func:`write_report` puts everything on an HTML page.
 """
 
+from .comparison import read_comparison, write_comparison
 from .complexity import measure_complexity
+from .cost import measure_cost
 from .gallery import draw_gallery
 from .gate_overlay import draw_gates, record_gates
 from .gate_report import draw_gate_report, report_gates
@@ -23,11 +25,14 @@ __all__ = [
     'draw_gates',
     'format_tables',
     'measure_complexity',
+    'measure_cost',
     'plot_training_curve',
+    'read_comparison',
     'read_protocol',
     'read_result',
     'record_gates',
     'report_gates',
     'save_figure',
+    'write_comparison',
     'write_report',
 ]

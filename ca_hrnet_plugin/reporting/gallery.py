@@ -1,7 +1,7 @@
 """Figure 6: poses of several networks beside the ground truth, on chosen images or on the most crowded ones."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from xtcocotools.coco import COCO
 
 from ..evaluation import AREAS, SplitEval, crowd_index, load_results
 from .protocol import Protocol
+from .results import evaluate_poses
 from .style import paper_style
 
 WIDTH_INCHES = 7.0  # a paper's two columns
@@ -102,9 +103,38 @@ def draw_gallery(
     return figure
 
 
+def differing_images(
+    protocol: Protocol, results: Sequence[str | Path], num_images: int, among: Sequence[int] | None = None
+) -> list[int]:
+    """The images on which the poses of two networks differ most: by the sum over people of the difference in OKS.
+
+    Args:
+        protocol (Protocol): The annotations.
+        results (Sequence[str | Path]): The two COCO keypoint results.
+        num_images (int): How many images, at most.
+        among (Sequence[int], optional): The images to choose from; all by default.
+    """
+    base, other = (evaluate_poses('', str(result), protocol, AREAS[:1]).evaluations[''] for result in results)
+    differences = {}
+    for image_id in among if among is not None else base.params.imgIds:
+        oks = [_oks_of_people(evaluation, image_id) for evaluation in (base, other)]
+        differences[image_id] = sum(abs(oks[1].get(person, 0) - oks[0].get(person, 0)) for person in oks[0] | oks[1])
+    ordered = sorted(differences, key=lambda image_id: (-differences[image_id], image_id))
+    return [image_id for image_id in ordered if differences[image_id] > 0][:num_images]
+
+
+def _oks_of_people(evaluation: SplitEval, image_id: int) -> dict[int, float]:
+    """The OKS of the pose that is assigned to each labelled person, by the person's id."""
+    return {person: oks for person, _, oks in _assignments(evaluation, image_id)}
+
+
 def _assigned_oks(evaluation: SplitEval, image_id: int) -> dict[int, float]:
     """The OKS of each detection that is assigned to a labelled person, by the detection's id."""
-    assigned = {}
+    return {detection: oks for _, detection, oks in _assignments(evaluation, image_id)}
+
+
+def _assignments(evaluation: SplitEval, image_id: int) -> Iterator[tuple[int, int, float]]:
+    """The ids of a labelled person and of the detection that is assigned to them, and its OKS."""
     for category in evaluation.params.catIds:
         oks = np.array(evaluation.ious[image_id, category])  # detections by descending score, people
         if not oks.size:
@@ -115,8 +145,7 @@ def _assigned_oks(evaluation: SplitEval, image_id: int) -> dict[int, float]:
         detections = sorted(detections, key=lambda detection: -detection['score'])
         for row, column in zip(*linear_sum_assignment(oks * labelled, maximize=True), strict=True):
             if labelled[column]:
-                assigned[detections[row]['id']] = oks[row, column]
-    return assigned
+                yield people[column]['id'], detections[row]['id'], oks[row, column]
 
 
 def _annotations(coco: COCO, image_id: int, category: int | None = None) -> list[dict]:

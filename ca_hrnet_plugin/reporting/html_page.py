@@ -27,6 +27,7 @@ table {{ border-collapse: collapse; font-size: clamp(0.65rem, 2.6vw, 0.9rem); fo
 th, td {{ padding: 0.3rem clamp(0.1rem, 1vw, 0.75rem); border-bottom: 1px solid var(--line); text-align: right; }}
 th:first-child, td:first-child {{ text-align: left; }}
 thead th {{ border-bottom: 2px solid var(--text); }}
+.wide {{ overflow-x: auto; }}
 .pictures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0.75rem; }}
 img {{ display: block; width: 100%; max-width: 48rem; margin: auto; background: #ffffff; border-radius: 6px; }}
 </style>

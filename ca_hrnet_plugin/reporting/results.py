@@ -31,6 +31,7 @@ class Result:
         num_runs (int): The number of runs.
         boxes (str): ``'detected'`` or ``'ground truth'``, or empty if no config is known.
         deviations (dict[str, float]): With several runs, the sample standard deviation of each figure.
+        runs (dict[str, dict[str, float]]): With several runs, the figures of each, by the keys of ``evaluations``.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Result:
     num_runs: int = 1
     boxes: str = ''
     deviations: dict[str, float] = field(default_factory=dict)
+    runs: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def read_result(
@@ -62,7 +64,7 @@ def read_result(
     source = str(source)
     runs = sorted(glob(source))  # noqa: PTH207  pathlib's takes no absolute pattern
     if runs and runs != [source]:
-        return _mean_of_runs({_matched(source, run): read_result(name, run, protocol, splits) for run in runs})
+        return mean_of_runs({_matched(source, run): read_result(name, run, protocol, splits) for run in runs})
     path = Path(source)
     if path.is_dir():
         metrics, origin, config = read_metrics(path)
@@ -97,8 +99,8 @@ def _matched(pattern: str, path: str) -> str:
     return ' '.join(re.fullmatch(expression, path).groups())
 
 
-def _mean_of_runs(results: dict[str, Result]) -> Result:
-    """The mean result of several runs, by the text that the pattern matched."""
+def mean_of_runs(results: dict[str, Result]) -> Result:
+    """The mean result of several runs, given by what tells them apart, such as a seed."""
     runs = list(results.values())
     names = set.intersection(*(set(run.figures) for run in runs))
     values = {name: np.array([run.figures[name] for run in runs]) for name in runs[0].figures if name in names}
@@ -115,4 +117,5 @@ def _mean_of_runs(results: dict[str, Result]) -> Result:
         len(runs),
         ' and '.join(sorted({run.boxes for run in runs} - {''})),
         deviations,
+        {match: run.figures for match, run in results.items()},
     )

@@ -10,6 +10,7 @@ import numpy as np
 from tabulate import tabulate
 
 from ..evaluation import Interval, Split, paired_bootstrap
+from ..evaluation.paired_bootstrap import over_runs
 from .results import Result
 
 # The paper's headings with CocoMetric's names. The last three are CrowdPose's own, by its published crowd index.
@@ -42,22 +43,33 @@ class Row:
         result (Result): The network's figures.
         baseline (str): The baseline's name; empty for the baseline itself, which has no differences.
         differences (dict[str, float]): The network's figures minus the baseline's, as fractions, by CocoMetric's names.
-        intervals (dict[str, Interval]): The 95 % interval of each difference, where poses were read.
+        intervals (dict[str, Interval]): The 95 % interval of each difference, where poses or paired runs were read.
+        covered (str): What the intervals cover, such as ``'images and runs'``.
     """
 
     result: Result
     baseline: str = ''
     differences: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    covered: str = ''
 
 
-def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool = False) -> list[Row]:
+def compare(
+    results: Sequence[Result],
+    num_resamples: int = 1000,
+    progress: bool = False,
+    folds: Sequence[int] | None = None,
+) -> list[Row]:
     """Compares each result with the first.
+
+    Where poses were read, the intervals of differences cover the choice of images, and runs or folds if there are
+    several. Where only the figures of several runs were read, they cover runs.
 
     Args:
         results (Sequence[Result]): The results from :func:`read_result`, the baseline first.
         num_resamples (int): Resamples of the paired bootstrap, which needs keypoint results; 0 for no intervals.
         progress (bool): Whether to show a progress bar.
+        folds (Sequence[int], optional): As for :func:`paired_bootstrap`, if each result is put together from folds.
 
     Returns:
         list[Row]: A row for each result, in the same order.
@@ -76,9 +88,18 @@ def compare(results: Sequence[Result], num_resamples: int = 1000, progress: bool
         if num_resamples and first.evaluations and other.evaluations:
             paired = _paired_runs(first, other)
             runs = [first.evaluations[run] for run in paired], [other.evaluations[run] for run in paired]
-            intervals = paired_bootstrap(*runs, num_resamples, progress=progress)
+            intervals = paired_bootstrap(*runs, num_resamples, progress=progress, folds=folds)
             row.intervals = {name: value for name, value in intervals.items() if not np.isnan(value.difference)}
             row.differences |= {name: interval.difference for name, interval in row.intervals.items()}
+            row.covered = (
+                'images' + (' and runs' if len(paired) > 1 else '') + (' and folds' if folds is not None else '')
+            )
+        elif num_resamples and len(first.runs) > 1 and first.runs.keys() == other.runs.keys():
+            row.intervals = {
+                name: over_runs(np.array([other.runs[run][name] - first.runs[run][name] for run in first.runs]))
+                for name in row.differences
+            }
+            row.covered = 'runs'
         rows.append(row)
     return rows
 
@@ -136,9 +157,8 @@ def _grid(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> list[l
         if row.differences:
             grid.append([difference, *(_cell('{:+.1f}', name, row.differences.get(name)) for name in columns.values())])
         if row.intervals:
-            covered = 'images and runs' if result.num_runs > 1 else 'images'
             intervals = (_interval_cell(row.intervals.get(name)) for name in columns.values())
-            grid.append([f'{difference}, 95 % over {covered}', *intervals])
+            grid.append([f'{difference}, 95 % over {row.covered}', *intervals])
     if not title and any(row.result.boxes for row in rows):
         boxes = {row.result.name: row.result.boxes for row in rows}
         for line in grid[1:]:

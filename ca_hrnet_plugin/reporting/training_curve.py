@@ -2,8 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Mapping
-from itertools import cycle, pairwise
+from collections.abc import Mapping, Sequence
+from itertools import chain, cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +17,23 @@ from .work_dir import TrainingLog, read_training_log
 
 
 @paper_style
-def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
+def plot_training_curve(work_dirs: Mapping[str, str | Path | Sequence[str | Path]]) -> Figure:
     """Draws runs into one figure of up to three panels: accuracy, loss and AP, as far as they were logged.
 
-    For accuracy and loss, thin lines are the logged values, and thick lines their means over each epoch.
+    For accuracy and loss, thin lines are the logged values, and thick lines their means over each epoch. With several
+    runs of a network, lines are means over runs, and a band reaches from the lowest to the highest run.
 
     Args:
-        work_dirs (Mapping[str, str | Path]): The name of each run, and its work dir or ``scalars.json``.
+        work_dirs (Mapping[str, str | Path | Sequence[str | Path]]): The name of each network, and the work dir or
+            ``scalars.json`` of its run, or of each of its runs.
 
     Raises:
         ValueError: A run has no scalars, or some runs count epochs and others only iterations.
     """
-    logs = {name: read_training_log(path) for name, path in work_dirs.items()}
-    units = {name: 'epoch' if _by_epoch(log) else 'iteration' for name, log in logs.items()}
+    paths = {name: [path] if isinstance(path, str | Path) else list(path) for name, path in work_dirs.items()}
+    runs = {name: [read_training_log(path) for path in paths[name]] for name in paths}
+    logs = list(chain.from_iterable(runs.values()))
+    units = {name: 'epoch' if all(map(_by_epoch, of_name)) else 'iteration' for name, of_name in runs.items()}
     if len(set(units.values())) > 1:
         raise ValueError(f'these runs have no axis in common ({units}): draw them separately')
 
@@ -38,9 +42,11 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
         'Loss (training)': lambda log: _trained(log, 'loss'),
         'AP (validation)': _validated,
     }
-    panels = {title: points for title, points in panels.items() if any(len(points(log)) for log in logs.values())}
+    panels = {title: points for title, points in panels.items() if any(len(points(log)) for log in logs)}
     if not panels:
-        raise ValueError(f'{", ".join(map(str, work_dirs.values()))}: no acc_pose, loss or AP was logged')
+        raise ValueError(
+            f'{", ".join(map(str, chain.from_iterable(paths.values())))}: no acc_pose, loss or AP was logged'
+        )
     figure = Figure(figsize=(2.35 * len(panels) + 0.1, 2.5), layout='constrained')
     grid = figure.subplots(1, len(panels), sharex=True, squeeze=False)
     for axes, (title, points) in zip(grid[0], panels.items(), strict=True):
@@ -49,24 +55,34 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.ticklabel_format(axis='y', scilimits=(-3, 3))
         axes.grid(alpha=0.25, linewidth=0.5)
-        for log, colour, marker in zip(logs.values(), cycle(COLOURS), cycle(MARKERS)):
-            values = points(log)
-            if points is _validated:
-                axes.plot(*values.T, color=colour, marker=marker, markersize=3, markevery=max(1, len(values) // 12))
-            else:
-                axes.plot(*values.T, color=colour, linewidth=0.5, alpha=0.35)
-                axes.plot(*_epoch_means(values, _by_epoch(log)).T, color=colour)
+        for of_name, colour, marker in zip(runs.values(), cycle(COLOURS), cycle(MARKERS)):
+            curves = [points(log) for log in of_name]
+            if points is not _validated:
+                if len(curves) == 1:
+                    axes.plot(*curves[0].T, color=colour, linewidth=0.5, alpha=0.35)
+                curves = [_epoch_means(curve, _by_epoch(log)) for curve, log in zip(curves, of_name, strict=True)]
+            places, values = _on_common_places(curves)
+            style = dict(marker=marker, markersize=3, markevery=max(1, len(places) // 12))
+            axes.plot(places, values.mean(axis=0), color=colour, **(style if points is _validated else {}))
+            axes.fill_between(places, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
         if axes.dataLim.y0 >= 0:  # an RLE loss can be negative
             axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
         _mark_drops(axes, logs)
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=3, label=name)
-        for name, colour, marker in zip(logs, cycle(COLOURS), cycle(MARKERS))
+        for name, colour, marker in zip(runs, cycle(COLOURS), cycle(MARKERS))
     ]
-    if any(lr_drops(log) for log in logs.values()):
+    if any(map(lr_drops, logs)):
         handles.append(Line2D([], [], color='0.4', linestyle=':', label='learning rate drops'))
     _legend_above(figure, handles)
     return figure
+
+
+def _on_common_places(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The places that all runs have, (P,), and the values of each run there, (runs, P)."""
+    places = sorted(set.intersection(*(set(curve[:, 0]) for curve in curves)))
+    values = [[dict(curve)[place] for place in places] for curve in curves]
+    return np.array(places), np.reshape(values, (len(curves), -1))
 
 
 def _legend_above(figure: Figure, handles: list[Line2D]) -> None:
@@ -91,8 +107,8 @@ def lr_drops(log: TrainingLog) -> dict[float, tuple[float, float]]:
     return drops
 
 
-def _mark_drops(axes, logs: Mapping[str, TrainingLog]) -> None:
-    drops = {place: rates for log in logs.values() for place, rates in lr_drops(log).items()}
+def _mark_drops(axes, logs: Sequence[TrainingLog]) -> None:
+    drops = {place: rates for log in logs for place, rates in lr_drops(log).items()}
     for place, (before, after) in drops.items():
         axes.axvline(place, color='0.4', linestyle=':', linewidth=0.9, zorder=0)
         axes.annotate(

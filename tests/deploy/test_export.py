@@ -5,12 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from benchmark.measure import Timing
 from mmpose.apis import init_model
 from torch import nn
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy.agreement import Difference
+from ca_hrnet_plugin.reporting.timing import Timing
 
 DEMO = config_path('demo/ca_hrnet_w16_128x96')
 

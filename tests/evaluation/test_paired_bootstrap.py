@@ -11,7 +11,7 @@ from scipy import stats
 from xtcocotools.coco import COCO
 
 from ca_hrnet_plugin.evaluation import AREAS, SplitEval, evaluate_results, level_splits, paired_bootstrap
-from ca_hrnet_plugin.evaluation.paired_bootstrap import ResampledCurves, over_runs
+from ca_hrnet_plugin.evaluation.paired_bootstrap import ResampledCurves, Variance, over_runs
 
 
 def copies(dataset, detections, multiplicities):
@@ -120,7 +120,7 @@ def test_the_interval_over_runs_and_images_covers_the_truth_as_often(num_runs, d
     for _ in range(num_trials):
         images = 10 * rng.normal(size=num_images)  # of deviation 1 in their mean
         runs = deviation_of_runs * rng.normal(size=num_runs)
-        interval = over_runs(runs + images.mean(), images.var(ddof=1) / num_images, num_images)
+        interval = over_runs(runs + images.mean(), Variance('images', images.var(ddof=1) / num_images, num_images - 1))
         num_covered += interval.low <= 0 <= interval.high
 
     # Percentiles of resampled runs cover 0.75 to 0.85 where runs vary more than images.

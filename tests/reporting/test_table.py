@@ -54,7 +54,7 @@ def test_intervals_are_those_of_the_paired_bootstrap(two_networks, protocol):
     expected = paired_bootstrap(*pair, 20)
     assert row.intervals['AP (crowd medium)'].is_known
     for name, interval in row.intervals.items():
-        assert interval == pytest.approx(expected[name], nan_ok=True)
+        assert interval[:3] == pytest.approx(expected[name][:3], nan_ok=True)
         assert row.differences[name] == interval.difference
 
 

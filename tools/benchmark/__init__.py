@@ -1,6 +1,8 @@
 """The cost of coordinate attention: networks that differ only in their attention, measured side by side in one run."""
 
-from .measure import count_kernels, measure_peak_memory, measure_saved_bytes, time_side_by_side
+from ca_hrnet_plugin.reporting.timing import time_side_by_side
+
+from .measure import count_kernels, measure_peak_memory, measure_saved_bytes
 from .variants import ONLY_FOR, VARIANTS, build_pose_model
 from .workloads import MODES, make_workload
 

@@ -1,0 +1,118 @@
+"""Writes the configs of a comparison: a few lines for each network, and for each of its runs."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import METRICS
+
+from ..evaluation.evaluators import class_of, metric_configs
+from ..reporting.comparison_files import FILE, ComparisonFiles
+from ..whole_file import whole_file
+from .variants import read_config, resolve_config
+
+
+def write_configs(
+    files: ComparisonFiles,
+    networks: Mapping[str, tuple[str, dict]],
+    load_from: str | None = None,
+    options: Mapping | None = None,
+) -> None:
+    """Writes the configs of all networks and runs, and the comparison's description.
+
+    Args:
+        files (ComparisonFiles): The comparison. Its ``starts`` and ``settings`` are filled in.
+        networks (Mapping[str, tuple[str, dict]]): The config that each network inherits, and what differs from it.
+        load_from (str, optional): The checkpoint that networks start from, in place of their configs' ``load_from``.
+        options (Mapping, optional): ``--cfg-options`` of each run.
+
+    Raises:
+        ValueError: The folder has runs of other configs, or a config cannot be read.
+    """
+    known = ComparisonFiles.read(files.out).settings if (files.out / FILE).is_file() else {}
+    written = {}
+    for network, (base, differences) in networks.items():
+        complete = read_config(base)
+        init_default_scope(complete.get('default_scope', 'mmpose'))
+        changes = Config(copy.deepcopy(differences))
+        changes.merge_from_dict(_checkpoints_to_resume_from(complete))
+        start = load_from or complete.get('load_from')
+        if start:
+            files.starts[network] = start if '://' in start else str(Path(start).expanduser().resolve())
+            changes.merge_from_dict(_start_from(files.starts[network]))
+        if files.unit == 'fold':
+            changes.merge_from_dict(_whole_paths_of_images(complete))
+        complete.merge_from_dict(copy.deepcopy(changes.to_dict()))
+        complete.merge_from_dict(dict(options or {}))
+        digest = hashlib.sha256(json.dumps(complete.to_dict(), default=str).encode()).hexdigest()
+        if known.get(network, digest) != digest and (files.out / network).exists():
+            raise ValueError(
+                f'{files.out} holds runs of another {network}: its config or the options have changed since; give '
+                'another --out'
+            )
+        files.settings[network] = digest
+        written[files.config(network)] = dict(_base_=resolve_config(base)) | changes.to_dict()
+        for run in ['start', *files.runs]:
+            written[files.config(network, run)] = _of_run(files, network, run, complete)
+    files.settings = known | files.settings
+    for path, content in written.items():
+        with whole_file(path) as unfinished:
+            unfinished.write_text(f'# Written by tools/compare.py.\n{Config(content).pretty_text}')
+    files.write()
+
+
+def _checkpoints_to_resume_from(cfg: Config) -> dict:
+    """A checkpoint after each epoch. The one before it stays, in case the process is killed while it writes."""
+    by_epoch = 'max_epochs' in cfg.train_cfg and cfg.train_cfg.get('by_epoch', True)
+    return dict(default_hooks=dict(checkpoint=dict(dict(interval=1) if by_epoch else {}, max_keep_ckpts=2)))
+
+
+def _start_from(checkpoint: str) -> dict:
+    """Initial weights. They are not given as load_from, because mim train --resume ignores it."""
+    initial = dict(type='Pretrained', checkpoint=checkpoint)
+    return dict(load_from=None, model=dict(init_cfg=initial, backbone=dict(init_cfg=None)))
+
+
+def _whole_paths_of_images(cfg: Config) -> dict:
+    """For folds, whose annotations name images by whole paths. Boxes are the annotated ones."""
+    dataset = dict(data_root=None, data_prefix=dict(img=''))
+    changes = dict(train_dataloader=dict(dataset=dataset))
+    for loader in ('val_dataloader', 'test_dataloader'):
+        boxes = dict(bbox_file=None) if 'bbox_file' in cfg[loader].dataset else {}
+        changes[loader] = dict(dataset=dataset | boxes)
+    return changes
+
+
+def _of_run(files: ComparisonFiles, network: str, run: str, cfg: Config) -> dict:
+    """The config of a run, or of the test of the checkpoint that it starts from."""
+    work_dir = files.work_dir(network, run)
+    data = files.runs[0] if run == 'start' else run
+    of_metric = dict(outfile_prefix=str(work_dir / 'poses'))
+    content = dict(
+        _base_=f'../{network}.py', work_dir=str(work_dir), randomness=dict(seed=int(data.removeprefix(files.unit)))
+    )
+    if files.unit == 'fold':
+        for loader, part in dict(train='train', val='test', test='test').items():
+            content[f'{loader}_dataloader'] = dict(dataset=dict(ann_file=str(files.fold_annotations(data, part))))
+        annotations = dict(ann_file=str(files.fold_annotations(data, 'test')))
+        of_metric |= annotations
+        content['val_evaluator'] = changed_coco_metric(cfg.val_evaluator, annotations)
+    content['test_evaluator'] = changed_coco_metric(cfg.test_evaluator, of_metric)
+    return content
+
+
+def changed_coco_metric(evaluator: dict | list, changes: dict) -> dict | list:
+    """What a config states to change the CocoMetric of its evaluator, or the metric derived from it."""
+    evaluator = copy.deepcopy(evaluator)
+    for metric in metric_configs(evaluator):
+        if issubclass(class_of(METRICS, metric), CocoMetric):
+            if metric is evaluator:
+                return changes
+            metric.update(changes)
+            break
+    return evaluator
