@@ -9,7 +9,7 @@ TORCH ?=
 ENVIRONMENT := "$(VENV:~/%=$(HOME)/%)"
 BIN := $(ENVIRONMENT)/bin
 
-.PHONY: demo test lint bench gpu matrix environment
+.PHONY: demo test lint bench gpu matrix small_hrnet environment
 .SILENT:
 
 demo: environment
@@ -50,6 +50,14 @@ gpu: environment
 # The tests in every kind of environment: docs/environments.md. Needs python3.10, python3.11, python3.13 and 32 GB of disk.
 matrix:
 	$(PYTHON) requirements/matrix.py
+
+# The network that comes with the project, from photographs in $CA_HRNET_DATA/coco and drawn people: docs/small_hrnet.md.
+small_hrnet: export PYTHONWARNINGS = ignore
+small_hrnet: environment
+	$(BIN)/python tools/make_synthetic_crowd.py --out "$${CA_HRNET_DATA:-data}/drawn" --train 6000 --val 150 --people 1 3 \
+		--crowd-index 0.15 --occluders 0.3 --facing 90
+	$(BIN)/mim train mmpose configs/demo/hrnet_w16_128x96.py --work-dir work_dirs/small_hrnet --resume
+	$(BIN)/python tools/convert_checkpoint.py half work_dirs/small_hrnet/epoch_70.pth ca_hrnet_plugin/small_hrnet.pth
 
 environment:
 	$(PYTHON) requirements/install.py $(ENVIRONMENT) --torch '$(TORCH)'

@@ -41,6 +41,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['ca_hrnet_plugin', 'ca_hrnet_plugin.*']),
+    package_data={'ca_hrnet_plugin': ['small_hrnet.pth', 'py.typed']},
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10,<3.14',
     # The package declares no dependencies, so installing it does not change the installed MMPose.

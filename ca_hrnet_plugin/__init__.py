@@ -2,7 +2,7 @@
 
 import sys
 
-from .config_files import config_path
+from .config_files import SMALL_HRNET, config_path
 
 # python -m ca_hrnet_plugin NAME should answer at once, so it imports neither torch nor MMPose. It is recognised by its
 # exact first arguments, so that no other process is affected.
@@ -17,6 +17,7 @@ if sys.orig_argv[1:3] != ['-m', __name__] or sys.orig_argv[3:4] == ['check']:
     register_loaders()
 
 __all__ = [
+    'SMALL_HRNET',
     'Bfloat16OptimWrapper',
     'CAHRNet',
     'CBasicBlock',

@@ -1,9 +1,11 @@
-"""Finds the plugin's configs, both in a clone and in an installed wheel."""
+"""Finds the plugin's configs and its small trained network, both in a clone and in an installed wheel."""
 
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 CONFIGS = (PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent) / 'configs'
+# The weights of configs/demo/hrnet_w16_128x96.py, in float16: docs/small_hrnet.md.
+SMALL_HRNET = str(PACKAGE / 'small_hrnet.pth')
 
 
 def config_names() -> list[str]:

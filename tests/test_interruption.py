@@ -15,13 +15,13 @@ OPTIONS = {
 
 @pytest.fixture
 def train(runner, drawn_data):
-    yield lambda **options: runner('demo/ca_hrnet_w16_128x96', drawn_data, **OPTIONS, **options).train()
+    yield lambda **options: runner('demo/ca_hrnet_w16_128x96_finetune', drawn_data, **OPTIONS, **options).train()
     torch.use_deterministic_algorithms(False)
 
 
 def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(train, tmp_path):
     train()
-    first, last = (tmp_path / f'work_dirs/ca_hrnet_w16_128x96/epoch_{epoch}.pth' for epoch in (1, 2))
+    first, last = (tmp_path / f'work_dirs/ca_hrnet_w16_128x96_finetune/epoch_{epoch}.pth' for epoch in (1, 2))
     expected = torch.load(last, weights_only=False)['state_dict']
     # As if killed while the last checkpoint was written.
     last.write_bytes(last.read_bytes()[:10000])

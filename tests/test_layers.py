@@ -11,6 +11,7 @@ LEVELS = [
     {'models', 'engine'},
     {'checkpoints', 'evaluation'},
     {'deploy', 'preflight', 'reporting'},
+    {'comparison'},
     {'__init__', '__main__'},
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}

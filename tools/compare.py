@@ -20,6 +20,7 @@ import contextlib
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from arguments import by_name, named_path, positive, replace_unprintable
@@ -46,7 +47,7 @@ from ca_hrnet_plugin.preflight import check_config
 from ca_hrnet_plugin.reporting import read_comparison, write_comparison
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -70,12 +71,12 @@ def parse_args() -> argparse.Namespace:
     what.add_argument('--dry-run', action='store_true', help='write the configs and print the commands')
     what.add_argument('--report', action='store_true', help='report on what has finished, and run nothing')
     add('--resamples', type=positive, default=1000, help='resamples of the bootstrap over images (default: 1000)')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    """Runs the command."""
-    args = parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command, by default with the arguments of this process."""
+    args = parse_args(arguments)
     replace_unprintable()
     MMLogger.get_current_instance().setLevel('ERROR')  # or it logs which variable a config read
     try:
@@ -149,14 +150,15 @@ def launch_of(args: argparse.Namespace) -> Launch:
 
 def check(files: ComparisonFiles, launch: Launch) -> None:
     """Checks each network's config, data and checkpoint, and ends the command if there are problems."""
-    problems = []
+    problems = {}
     for network in files.networks:
         cfg = Config.fromfile(files.config(network, files.runs[0]))
         cfg.merge_from_dict(parse_options(launch.cfg_options))
-        found = [problem for purpose in ('train', 'test') for problem in check_config(cfg, purpose).problems]
-        problems += [f'{network}: {problem}' for problem in dict.fromkeys(found)]
-    for problem in problems:
-        print(f'problem: {problem}', file=sys.stderr)
+        for purpose in ('train', 'test'):
+            for problem in check_config(cfg, purpose).problems:
+                problems.setdefault(problem, network)
+    for problem, network in problems.items():
+        print(f'problem of {network}: {problem}', file=sys.stderr)
     if problems:
         raise ValueError('nothing was trained: solve these problems first')
 

@@ -39,16 +39,8 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
         ConversionError: The checkpoint cannot be converted, or the config's backbone is not CAHRNet.
     """
     network = _network_of(config)
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    except (pickle.UnpicklingError, ImportError) as error:
-        raise ConversionError(str(error)) from error
-    state_dict = None
-    if isinstance(checkpoint, dict):
-        state_dict = checkpoint.get('state_dict', checkpoint.get('best_state_dict', checkpoint))
-    if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
-        raise ConversionError(f'{source} holds no weights by name')
-    state_dict = _as_mmpose_names(state_dict)
+    checkpoint = _loaded(source)
+    state_dict = _as_mmpose_names(_weights_of(checkpoint, source))
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in state_dict) else ''
     DIRECTIONS[direction](network, state_dict, prefix)
     # The rest, such as optimizer state and logs, belongs to the other network.
@@ -58,6 +50,35 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
     with whole_file(target) as unfinished:
         torch.save(converted, unfinished)
     return sum(len(block.ca) for block in attention_blocks(network).values())
+
+
+def save_in_half_precision(source: str, target: str) -> int:
+    """Writes the weights of a checkpoint alone, in float16, and returns their number.
+
+    Raises:
+        ConversionError: The checkpoint cannot be read.
+    """
+    state_dict = _weights_of(_loaded(source), source)
+    halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state_dict.items()}
+    with whole_file(target) as unfinished:
+        torch.save({'state_dict': halves}, unfinished)
+    return sum(tensor.numel() for tensor in halves.values())
+
+
+def _loaded(source: str):
+    try:
+        return CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    except (pickle.UnpicklingError, ImportError) as error:
+        raise ConversionError(str(error)) from error
+
+
+def _weights_of(checkpoint, source: str) -> dict[str, Tensor]:
+    state_dict = None
+    if isinstance(checkpoint, dict):
+        state_dict = checkpoint.get('state_dict', checkpoint.get('best_state_dict', checkpoint))
+    if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
+        raise ConversionError(f'{source} holds no weights by name')
+    return state_dict
 
 
 def _as_mmpose_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -279,6 +279,8 @@ class Progress:
         done = self.num_finished + sum(fraction - self.before[name] for name, fraction in fractions.items())
         total = self.num_runs - sum(self.before.values())
         left = f', {_duration((now - self.start) * (total - done) / done)} left' if done > 0.01 else ''
+        if not running:
+            return
         current = '; '.join(f'{name} {fraction:.0%}' for name, fraction in fractions.items())
         self.print(f'{self.title}: {done / total:.0%}{left} ({current})', '' if self.moves else '\n')
 

@@ -10,7 +10,7 @@ from mmengine.runner import load_checkpoint
 from mmpose.registry import DATASETS, MODELS
 from torch import Tensor
 
-from ..checkpoints.fit import misfit
+from ..checkpoints.fit import fit_of
 from ..reporting.comparison_files import ComparisonFiles
 
 NUM_SAMPLES = 4
@@ -18,7 +18,9 @@ NUM_SAMPLES = 4
 
 def filled_networks(files: ComparisonFiles) -> list[str]:
     """The networks that their starting checkpoint fills. Others have a new head, for other keypoints."""
-    return [network for network, start in files.starts.items() if misfit(_config(files, network), start)[0] is None]
+    return [
+        network for network, start in files.starts.items() if fit_of(_config(files, network), start).problem is None
+    ]
 
 
 def different_results(files: ComparisonFiles) -> list[str]:

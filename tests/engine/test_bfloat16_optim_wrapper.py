@@ -14,7 +14,7 @@ OPTION = {'optim_wrapper.type': 'Bfloat16OptimWrapper', 'model.train_cfg.compute
 
 
 def test_the_option_takes_the_same_step_in_bfloat16_and_tests_in_float32():
-    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96'))
+    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune'))
     config.optim_wrapper.optimizer = dict(type='SGD', lr=1.0)  # its step is the gradient
     torch.manual_seed(0)
     model = MODELS.build(config.model)

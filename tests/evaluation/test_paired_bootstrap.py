@@ -130,7 +130,7 @@ def test_the_interval_over_runs_and_images_covers_the_truth_as_often(num_runs, d
 def test_several_runs_are_compared_by_their_means(pair):
     alone = paired_bootstrap(*pair, num_resamples=100)['AP']
     agreeing = paired_bootstrap([pair[0]] * 3, [pair[1]] * 3, num_resamples=100)['AP']
-    assert agreeing == pytest.approx(alone, abs=0.2 * abs(alone.difference))
+    assert agreeing[:3] == pytest.approx(alone[:3], abs=0.2 * abs(alone.difference))
     disagreeing = paired_bootstrap(pair, pair[::-1], num_resamples=100)['AP']
     assert disagreeing.difference == pytest.approx(0, abs=1e-12)
     # With two runs, t has one degree of freedom, and its factor is 12.7.

@@ -1,0 +1,264 @@
+"""tools/compare.py with a stand-in for mim, which leaves the files of a training or test without doing it."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from random_people import make_annotations, make_detections
+
+from ca_hrnet_plugin import SMALL_HRNET, config_path
+from ca_hrnet_plugin.reporting import read_comparison
+
+COMPARE = Path(__file__).parents[2] / 'tools/compare.py'
+CONFIG = config_path('demo/hrnet_w16_128x96_finetune')
+OPTIONS = ('--out', 'out (1)', '--resamples', '20')
+MIM = """
+import json, os, sys, time
+from pathlib import Path
+
+command, package, config, *arguments = sys.argv[1:]
+cfg = {}
+exec(Path(config).read_text(), cfg)
+work_dir, network = Path(cfg['work_dir']), Path(config).parent.name
+with open(os.environ['CALLS'], 'a') as calls:
+    calls.write(f'{command} {network} {Path(config).stem}\\n')
+if network == os.environ.get('FAILING'):
+    sys.exit('RuntimeError: out of memory')
+while network == os.environ.get('ENDLESS'):
+    time.sleep(0.1)
+if command == 'train':
+    assert '--resume' in arguments
+    (work_dir / 'epoch_3.pth').touch()
+    (work_dir / 'last_checkpoint').write_text(f'{work_dir}/epoch_3.pth')
+else:
+    assert Path(arguments[arguments.index('--checkpoint') + 1]).exists()
+    results = json.loads(Path(os.environ['RESULTS']).read_text())
+    if 'outfile_prefix' in cfg['test_evaluator']:
+        poses = results.get(network, results['HRNet'])
+        Path(cfg['test_evaluator']['outfile_prefix'] + '.keypoints.json').write_text(json.dumps(poses))
+    metrics = results.get(f"{network} {cfg['randomness']['seed']}", {'coco/AP': 0.5})
+    Path(arguments[arguments.index('--out') + 1]).write_text(json.dumps(metrics))
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Random people, and the results of two networks on them."""
+    rng = np.random.default_rng(0)
+    dataset = make_annotations(20, 2, rng)
+    picture = cv2.imencode('.jpg', rng.integers(0, 255, (480, 640, 3), dtype=np.uint8))[1].tobytes()
+    for image in dataset['images']:
+        image['file_name'] = f'{image["id"]}.jpg'
+        for split in ('train2017', 'val2017'):
+            path = tmp_path / f'data/coco/{split}' / image['file_name']
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+    for split in ('train', 'val'):
+        path = tmp_path / f'data/coco/annotations/person_keypoints_{split}2017.json'
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(dataset))
+    results = {'HRNet': make_detections(dataset, 0.1, 1, rng), 'CA-HRNet': make_detections(dataset, 0.05, 1, rng)}
+    (tmp_path / 'results.json').write_text(json.dumps(results))
+    return dataset
+
+
+@pytest.fixture
+def environment(tmp_path, data, monkeypatch):
+    """The environment and the working directory of a command that finds the stand-in."""
+    (tmp_path / 'mim.py').write_text(MIM)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        'PYTHONPATH': os.pathsep.join([str(tmp_path), str(COMPARE.parents[1])]),
+        'PYTHONWARNINGS': 'ignore',
+        'CA_HRNET_DATA': str(tmp_path / 'data'),
+        'CALLS': str(tmp_path / 'calls'),
+        'RESULTS': str(tmp_path / 'results.json'),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def compare(environment, tool, monkeypatch):
+    """Runs the command, and returns its exit code or message, its output, and its error output."""
+    networks = {'HRNet': {'training step': 1.0, 'inference': 1.0}}
+    monkeypatch.setattr(
+        'ca_hrnet_plugin.reporting.comparison.measure_cost',
+        lambda configs: dict(machine='a test', batch=1, networks=dict.fromkeys(configs, networks['HRNet'])),
+    )
+    return lambda *arguments: tool('compare', *arguments, *OPTIONS)
+
+
+@pytest.fixture
+def start(environment):
+    """Starts the command in a process of its own."""
+
+    def start(*arguments) -> subprocess.Popen:
+        command = [sys.executable, COMPARE, *map(str, arguments), *OPTIONS]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def calls(tmp_path) -> list[str]:
+    return (tmp_path / 'calls').read_text().splitlines()
+
+
+def wait_for(condition):
+    while not condition():
+        time.sleep(0.05)
+
+
+def test_each_network_and_seed_is_trained_tested_and_reported_once(compare, tmp_path):
+    arguments = (CONFIG, '--attention', 'coord', 'se', '--seeds', 0, 1)
+    code, out, err = compare(*arguments, '--dry-run')
+    assert code == 0, err
+    commands = [[shlex.split(step) for step in line.split(' && ')] for line in out.splitlines()]
+    assert [step[:3] for line in commands for step in line] == 6 * [
+        ['mim', 'train', 'mmpose'],
+        ['mim', 'test', 'mmpose'],
+    ]
+    assert commands[1][0][3] == str(tmp_path / 'out (1)/configs/CA-HRNet/seed0.py')
+    assert not (tmp_path / 'calls').exists()
+
+    code, out, err = compare(*arguments, '--jobs', 2)
+    assert code == 0, err
+    names = ('HRNet', 'CA-HRNet', 'SE-HRNet')
+    runs = [f'{command} {name} seed{seed}' for seed in (0, 1) for name in names for command in ('train', 'test')]
+    assert sorted(calls(tmp_path)) == sorted(runs)
+    verdict, _, page = out.splitlines()
+    assert verdict.startswith('CA-HRNet gains ')
+    assert 'over images and runs: a gain is shown.' in verdict
+    assert page == "open 'out (1)/report/index.html'"
+    html = (tmp_path / 'out (1)/report/index.html').read_text()
+    assert html.index(verdict) < html.index('<table')
+    assert verdict in (tmp_path / 'out (1)/report/table.md').read_text()
+    assert json.loads((tmp_path / 'out (1)/report/results.json').read_text())['verdicts'][0] == verdict
+
+    code, _, err = compare(*arguments[:-2], 0, 1, 2)
+    assert code == 0, err
+    assert sorted(calls(tmp_path)[len(runs) :]) == sorted(run.replace('seed0', 'seed2') for run in runs[:6])
+
+    code, _, _ = compare(*arguments, '--cfg-options', 'optim_wrapper.optimizer.lr=0.1')
+    assert 'holds runs of another HRNet' in code
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(compare, tmp_path, monkeypatch):
+    arguments = (CONFIG, '--attention', 'coord', 'se', '--seeds', 0)
+    monkeypatch.setenv('FAILING', 'SE-HRNet')
+    code, out, err = compare(*arguments)
+    assert code
+    log = tmp_path / 'out (1)/SE-HRNet/seed0/train.log'
+    assert f'SE-HRNet, seed0 failed: RuntimeError: out of memory; its log is {log}' in err
+    assert 'test CA-HRNet seed0' in calls(tmp_path)
+    assert not out.strip(), 'no seed is complete for all networks'
+
+    before = len(calls(tmp_path))
+    monkeypatch.delenv('FAILING')
+    code, out, err = compare(*arguments)
+    assert code == 0, err
+    assert calls(tmp_path)[before:] == ['train SE-HRNet seed0', 'test SE-HRNet seed0']
+    assert 'Another seed can change this' in out
+
+
+@pytest.mark.parametrize('stop', [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_command_leaves_no_process_and_goes_on(start, compare, tmp_path, monkeypatch, stop):
+    arguments = (CONFIG, '--attention', 'coord', '--seeds', 0)
+    monkeypatch.setenv('ENDLESS', 'CA-HRNet')
+    process = start(*arguments)
+    wait_for(lambda: (tmp_path / 'calls').exists() and 'train CA-HRNet seed0' in calls(tmp_path))
+    code, _, _ = compare(*arguments)
+    assert 'another process is running' in code
+    process.send_signal(stop)
+    _, err = process.communicate()
+    assert process.returncode
+    assert err.endswith('interrupted: run the same command to continue\n')
+    assert str(tmp_path) not in subprocess.run(['ps', '-ef'], capture_output=True, text=True).stdout
+
+    monkeypatch.delenv('ENDLESS')
+    code, _, err = compare(*arguments)
+    assert code == 0, err
+    assert calls(tmp_path).count('train HRNet seed0') == 1
+
+
+def test_the_start_must_be_the_baseline_s_byte_for_byte(compare, tmp_path):
+    arguments = (CONFIG, '--attention', 'coord', '--load-from', SMALL_HRNET, '--seeds', 0)
+    code, _, _ = compare(*arguments)  # the stand-in gives CA-HRNet other poses
+    assert code == 'error: CA-HRNet did not start with the outputs of HRNet'
+    assert calls(tmp_path) == ['test HRNet start', 'test CA-HRNet start']
+    config = Config.fromfile(tmp_path / 'out (1)/configs/CA-HRNet/seed0.py')
+    assert config.model.init_cfg == dict(type='Pretrained', checkpoint=SMALL_HRNET)
+    assert config.load_from is None
+
+
+def test_weights_of_another_head_are_compared_by_the_feature_maps(compare, tmp_path):
+    other = tmp_path / 'other.py'
+    other.write_text(f'_base_ = {CONFIG!r}\nmodel = dict(head=dict(final_layer=dict(kernel_size=3)))')
+    code, _, err = compare(other, '--attention', 'coord', 'eca', '--load-from', SMALL_HRNET, '--seeds', 0)
+    assert code == 0, err
+    assert 'start of HRNet, CA-HRNet, ECA-HRNet: the feature maps are the same, bit for bit' in err
+
+
+def test_folds_test_each_person_once(compare, tmp_path, data):
+    code, out, err = compare(CONFIG, '--attention', 'coord', '--folds', 3, '--dry-run')
+    assert code == 0, err
+    assert len(out.splitlines()) == 6
+    tested, number = [], 2 * len(data['annotations'])  # train2017 and val2017 are different images here
+    for fold in range(3):
+        config = Config.fromfile(tmp_path / f'out (1)/configs/CA-HRNet/fold{fold}.py')
+        train, test = (
+            json.loads(Path(loader.dataset.ann_file).read_text())
+            for loader in (config.train_dataloader, config.test_dataloader)
+        )
+        assert config.test_evaluator.ann_file == config.test_dataloader.dataset.ann_file
+        ids = [{person['id'] for person in content['annotations']} for content in (train, test)]
+        assert not ids[0] & ids[1]
+        assert len(ids[0] | ids[1]) == number
+        assert all(Path(image['file_name']).is_file() for image in test['images'])
+        tested += ids[1]
+    assert len(tested) == len(set(tested)) == number
+
+
+def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
+    metrics = {f'HRNet {seed}': {'EPE': 5.0 + 0.1 * seed} for seed in range(3)}
+    metrics |= {f'CA-HRNet {seed}': {'EPE': 4.0 + 0.1 * seed + 0.01 * (seed == 1)} for seed in range(3)}
+    (tmp_path / 'results.json').write_text(json.dumps(metrics))
+    hands = tmp_path / 'hands.py'
+    hands.write_text(f"_base_ = {CONFIG!r}\ntest_evaluator = dict(_delete_=True, type='EPE')")
+    code, out, err = compare(hands, '--attention', 'coord', '--seeds', 0, 1, 2)
+    assert code == 0, err
+    assert out.startswith('CA-HRNet gains 0.9967 EPE, 95 % interval -1.011 to -0.9823 over runs: a gain is shown.')
+    row = read_comparison(tmp_path / 'out (1)').rows[1]
+    assert row.result.deviations['EPE'] == pytest.approx(np.std([4.0, 4.11, 4.2], ddof=1))
+    assert 'It does not cover other images.' in (tmp_path / 'out (1)/report/index.html').read_text()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'line'),
+    [
+        ((CONFIG,), 'there is nothing to compare: give --attention'),
+        ((CONFIG, '--attention', 'nothing'), 'attention nothing cannot be built'),
+        (('absent.py', '--attention', 'coord'), 'config absent.py cannot be read'),
+        (
+            (config_path('demo/ca_hrnet_w16_128x96'), '--attention', 'se'),
+            'has the backbone CAHRNet: give a config of HRNet',
+        ),
+        (('../A=a.py', 'B=b.py'), "the name '../A' cannot be the name of a folder"),
+        ((CONFIG, '--attention', 'coord', '--cfg-options', 'lr'), "--cfg-options has 'lr': give KEY=VALUE"),
+        ((CONFIG, '--attention', 'coord', '--folds', 1), '--folds 1 leaves nothing to train on'),
+        ((CONFIG, '--attention', 'coord', '--report'), 'no seed has been trained and tested with every network yet'),
+    ],
+)
+def test_bad_arguments_are_one_line(tool, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    code, _, _ = tool('compare', *arguments)
+    assert line in code
+    assert '\n' not in code
