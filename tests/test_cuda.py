@@ -13,7 +13,7 @@ from ca_hrnet_plugin import CAHRNet, CoordAttention, config_path
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU: make gpu')]
 DEVICE = 'cuda'
-EXTRA = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone.extra.to_dict()
+EXTRA = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune')).model.backbone.extra.to_dict()
 X = torch.randn(4, 3, 128, 96, generator=torch.Generator().manual_seed(0))
 # Relative to the largest value, without TF32.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}

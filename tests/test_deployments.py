@@ -13,7 +13,7 @@ from ca_hrnet_plugin import CAHRNet, CBasicBlock, CoordAttention, config_path
 
 @pytest.fixture
 def backbone_config():
-    return Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone
+    return Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune')).model.backbone
 
 
 def test_builds_in_the_default_scope_of_another_package(backbone_config):

@@ -43,24 +43,30 @@ def stock_checkpoint(tmp_path) -> None:
 def test_the_quick_start_gives_the_poses_of_the_stock_network(stock_checkpoint, drawn_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(next((drawn_data / 'coco/val2017').iterdir()), 'person.jpg')
-    program, _ = blocks(REPOSITORY / 'README.md', 'python')  # tests/deploy/test_documents.py has the other
-    program, num_urls = re.subn(r"'https://download\.openmmlab\.com/.+\.pth'", "'hrnet_w32.pth'", program)
+    small, large, _ = blocks(REPOSITORY / 'README.md', 'python')  # tests/deploy/test_documents.py has the last
+    large, num_urls = re.subn(r"'https://download\.openmmlab\.com/.+\.pth'", "'hrnet_w32.pth'", large)
     assert num_urls == 1
     names = {}
-    exec(program, names)
-    assert Path('poses/person.jpg').is_file()
-    stock = MMPoseInferencer(config_path('hrnet_w32_coco_256x192'), 'hrnet_w32.pth', det_model='whole_image')
-    ours, theirs = (next(each('person.jpg'))['predictions'] for each in (names['inferencer'], stock))
-    assert len(ours[0][0]['keypoints']) == 17
-    assert ours == theirs
+    stock = {
+        small: ('demo/hrnet_w16_128x96', ca_hrnet_plugin.SMALL_HRNET),
+        large: ('hrnet_w32_coco_256x192', 'hrnet_w32.pth'),
+    }
+    for program, (config, weights) in stock.items():
+        exec(program, names)
+        assert Path('poses/person.jpg').is_file()
+        theirs = next(MMPoseInferencer(config_path(config), weights, det_model='whole_image')('person.jpg'))
+        ours = next(names['inferencer']('person.jpg'))
+        assert len(ours['predictions'][0][0]['keypoints']) == 17
+        assert ours['predictions'] == theirs['predictions']
 
 
 def test_own_keypoints_go_from_annotations_to_poses(
     runner, stock_checkpoint, drawn_data, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.chdir(tmp_path)
-    config, poses = blocks(DOCS / 'own_data.md', 'python')
-    (tmp_path / 'five_points.py').write_text(config)
+    stock_config, config, poses = blocks(DOCS / 'own_data.md', 'python')
+    (tmp_path / 'five_points.py').write_text(stock_config)
+    (tmp_path / 'ca_five_points.py').write_text(config)
     folder = tmp_path / 'data/five_points'
     shutil.copytree(drawn_data / 'coco/train2017', folder / 'images')
     content = json.loads((drawn_data / 'coco/annotations/person_keypoints_train2017.json').read_text())
@@ -72,10 +78,10 @@ def test_own_keypoints_go_from_annotations_to_poses(
     for split in ('train', 'val'):
         (folder / f'{split}.json').write_text(json.dumps(content))
 
-    assert check(['five_points.py']) == 0
+    assert check(['ca_five_points.py']) == 0
 
     options = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'val_evaluator.outfile_prefix': 'five'}
-    run = runner('five_points.py', tmp_path, **options)
+    run = runner('ca_five_points.py', tmp_path, **options)
     run.logger.addHandler(caplog.handler)
     run.train()
     assert '104 attention modules start as identity' in caplog.text
@@ -86,7 +92,7 @@ def test_own_keypoints_go_from_annotations_to_poses(
     shutil.copy(next((folder / 'images').iterdir()), 'person.jpg')
     exec(poses.replace('epoch_210', 'epoch_1'), {})
     assert Path('poses/person.jpg').is_file()
-    meta = torch.load('work_dirs/five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
+    meta = torch.load('work_dirs/ca_five_points/epoch_1.pth', weights_only=False)['meta']['dataset_meta']
     assert meta['flip_indices'] == [0, 2, 1, 4, 3]
 
 

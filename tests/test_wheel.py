@@ -50,6 +50,7 @@ def test_it_has_the_package_and_the_files_for_mim_and_nothing_else(wheel):
     package = {path.relative_to(REPOSITORY) for path in (REPOSITORY / 'ca_hrnet_plugin').rglob('*.py')}
     patterns = ('configs/**/*.py', 'configs/metafile.yml', 'model-index.yml', 'tools/**/*.py')
     for_mim = {path.relative_to(REPOSITORY) for pattern in patterns for path in REPOSITORY.glob(pattern)}
+    package |= {Path('ca_hrnet_plugin/small_hrnet.pth'), Path('ca_hrnet_plugin/py.typed')}
     assert names == {path.as_posix() for path in package | {'ca_hrnet_plugin/.mim' / path for path in for_mim}}
 
 

@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 from ca_hrnet_plugin import CAHRNet, config_path
 from ca_hrnet_plugin.checkpoints.conversion import ConversionError, convert_checkpoint
 
-CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+CONFIG = config_path('demo/ca_hrnet_w16_128x96_finetune')
 EXTRA = Config.fromfile(CONFIG).model.backbone.extra.to_dict()
 NUM_ATTENTION = 18
 X = torch.randn(1, 3, 64, 32, generator=torch.Generator().manual_seed(0))
@@ -18,7 +18,7 @@ X = torch.randn(1, 3, 64, 32, generator=torch.Generator().manual_seed(0))
 def stock(tmp_path):
     """A stock pose model and its checkpoint."""
     torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(config_path('demo/hrnet_w16_128x96')).model)
+    model = MODELS.build(Config.fromfile(config_path('demo/hrnet_w16_128x96_finetune')).model)
     path = tmp_path / 'stock.pth'
     torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=210), optimizer=dict(lr=1)), path)
     return model, path

@@ -22,7 +22,7 @@ from ca_hrnet_plugin import config_path, restore_mmengine_loaders
 from ca_hrnet_plugin.checkpoints import loaders, register_loaders
 
 safetensors_torch = pytest.importorskip('safetensors.torch')
-CONFIG = config_path('demo/hrnet_w16_128x96')
+CONFIG = config_path('demo/hrnet_w16_128x96_finetune')
 
 
 def load(address, map_location='cpu'):
@@ -202,14 +202,14 @@ def test_a_run_tests_a_network_from_the_hub(hub, runner, drawn_data):
     """Its EMA hook asks for a checkpoint in MMEngine's form."""
     weights = MODELS.build(Config.fromfile(CONFIG).model).state_dict()
     hub.files['owner/net/model.safetensors'] = tensors(**weights)
-    assert 'coco/AP' in runner('demo/ca_hrnet_w16_128x96', drawn_data, load_from='hf://owner/net').test()
+    assert 'coco/AP' in runner('demo/ca_hrnet_w16_128x96_finetune', drawn_data, load_from='hf://owner/net').test()
 
 
 def test_a_pose_estimator_starts_from_the_hub_in_each_way(hub, tool, tmp_path):
     stock = look_trained(MODELS.build(Config.fromfile(CONFIG).model)).eval()
     hub.files['owner/net/model.safetensors'] = safetensors_torch.save(stock.state_dict())
     x = torch.randn(1, 3, 64, 32, generator=torch.Generator().manual_seed(0))
-    ours = config_path('demo/ca_hrnet_w16_128x96')
+    ours = config_path('demo/ca_hrnet_w16_128x96_finetune')
     by_init_model = init_model(ours, 'hf://owner/net', device='cpu')
     pretrained = Config.fromfile(ours).model.backbone
     pretrained.init_cfg = dict(type='Pretrained', checkpoint='hf://owner/net@main', prefix='backbone.')

@@ -248,7 +248,7 @@ def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
         ((CONFIG, '--attention', 'nothing'), 'attention nothing cannot be built'),
         (('absent.py', '--attention', 'coord'), 'config absent.py cannot be read'),
         (
-            (config_path('demo/ca_hrnet_w16_128x96'), '--attention', 'se'),
+            (config_path('demo/ca_hrnet_w16_128x96_finetune'), '--attention', 'se'),
             'has the backbone CAHRNet: give a config of HRNet',
         ),
         (('../A=a.py', 'B=b.py'), "the name '../A' cannot be the name of a folder"),

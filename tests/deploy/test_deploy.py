@@ -177,7 +177,7 @@ def test_a_graph_of_fixed_size_and_half_precision_weights(model, tmp_path):
 
 def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
     torch.manual_seed(0)
-    model = init_model(config_path('demo/ca_hrnet_w16_128x96'), device='cpu')
+    model = init_model(config_path('demo/ca_hrnet_w16_128x96_finetune'), device='cpu')
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (150, 200, 3), np.uint8) for _ in range(3)]
     cv2.imwrite(str(tmp_path / 'image.png'), images[0])

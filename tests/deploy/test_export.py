@@ -12,7 +12,7 @@ from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy.agreement import Difference
 from ca_hrnet_plugin.reporting.timing import Timing
 
-DEMO = config_path('demo/ca_hrnet_w16_128x96')
+DEMO = config_path('demo/ca_hrnet_w16_128x96_finetune')
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ca_hrnet_plugin.deploy import freeze_gates
 from ca_hrnet_plugin.deploy.freeze import average_precision
 from ca_hrnet_plugin.evaluation import training_people
 
-CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+CONFIG = config_path('demo/ca_hrnet_w16_128x96_finetune')
 CROPS = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)  # two batches
 
 
@@ -78,12 +78,12 @@ def test_a_model_in_training_is_frozen_as_it_infers_and_not_changed(model):
 
 
 def test_a_frozen_network_is_stock_hrnet(model):
-    stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96')))
+    stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96_finetune')))
     network = frozen(model)
     stock.load_state_dict(network.state_dict(), strict=True)
     assert torch.equal(heatmaps(stock), heatmaps(network))
     with pytest.raises(ValueError, match='no CoordAttention: give a config of CA-HRNet'):
-        frozen_stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96')))
+        frozen_stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96_finetune')))
         frozen_stock.data_preprocessor = Stacked()
         frozen(frozen_stock)
 
@@ -142,6 +142,6 @@ def test_the_tool_freezes_on_a_config_s_own_data(tool, drawn_data, tmp_path, mon
     out = '--out', tmp_path / 'hrnet.onnx', '--checkpoint-out', tmp_path / 'hrnet.pth'
     code, output, _ = tool('export', CONFIG, weights, *out, '--freeze', '--rounds', 1, '--people', 2)
     assert code == 0 and 'gates frozen: AP ' in output
-    stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96')))
+    stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96_finetune')))
     stock.load_state_dict(torch.load(tmp_path / 'hrnet.pth')['state_dict'], strict=True)
     assert 'Sigmoid' not in {node.op_type for node in onnx.load(tmp_path / 'hrnet.onnx').graph.node}

@@ -9,7 +9,7 @@ from ca_hrnet_plugin import config_path
 
 
 def test_the_hook_changes_the_layout_and_not_the_outputs():
-    plain = MODELS.build(Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone).double()
+    plain = MODELS.build(Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune')).model.backbone).double()
     twin = copy.deepcopy(plain)
     HOOKS.build(dict(type='ChannelsLastHook')).before_run(SimpleNamespace(model=twin))
 

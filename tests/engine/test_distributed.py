@@ -20,7 +20,7 @@ from ca_hrnet_plugin import config_path
 
 def make_backbone():
     """With norms that do not depend on the batch, so that half a batch can be compared with the whole."""
-    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone
+    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune')).model.backbone
     return look_trained(MODELS.build(config)).double().eval()
 
 

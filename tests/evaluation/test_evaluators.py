@@ -33,7 +33,7 @@ def test_parts_of_the_keypoints_alone_have_no_ap():
 @pytest.mark.parametrize('wrap', [dict, lambda metric: [metric], lambda metric: dict(metrics=[metric])])
 def test_an_evaluator_is_read_in_each_form_that_mim_test_takes(drawn_data, wrap, tmp_path):
     annotations = str(drawn_data / 'coco/annotations/person_keypoints_val2017.json')
-    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96'))
+    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune'))
     config.test_evaluator = wrap(dict(type='mmpose.CocoMetric', ann_file=annotations, use_area=False))
     dataset = dict(config.test_dataloader.dataset, data_root='photos', bbox_file='boxes.json')
     config.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=dataset)
@@ -46,7 +46,7 @@ def test_an_evaluator_is_read_in_each_form_that_mim_test_takes(drawn_data, wrap,
 
 
 def test_a_metric_of_partitions_has_the_protocol_of_its_metric(tmp_path):
-    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96'))
+    config = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune'))
     inner = dict(type='CocoMetric', use_area=False, ann_file='ignored.json')
     partitions = dict(all=list(range(17)), face=[0, 1, 2])
     config.test_evaluator = dict(type='KeypointPartitionMetric', metric=inner, partitions=partitions)

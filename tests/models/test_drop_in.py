@@ -12,7 +12,7 @@ from versions import has_torch
 
 from ca_hrnet_plugin import CAHRNet, config_path
 
-EXTRA = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone.extra.to_dict()
+EXTRA = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune')).model.backbone.extra.to_dict()
 for number in range(1, 5):
     EXTRA[f'stage{number}']['num_blocks'] = (1,) * number
 X = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

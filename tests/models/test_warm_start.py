@@ -19,7 +19,7 @@ from trained import look_trained
 from ca_hrnet_plugin import CAHRNet, CoordAttention, config_path
 
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192.py'
-SHALLOW = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96')).model.backbone.extra.to_dict()
+SHALLOW = Config.fromfile(config_path('demo/ca_hrnet_w16_128x96_finetune')).model.backbone.extra.to_dict()
 WIDER_STAGE4 = copy.deepcopy(SHALLOW)
 WIDER_STAGE4['stage4']['num_channels'] = (16, 32, 64, 160)
 X = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -135,9 +135,9 @@ def test_pretrained_in_init_cfg_starts_as_identity(stock, prefix, tmp_path):
 
 
 def test_init_model_takes_a_stock_checkpoint_and_logs_one_line(tmp_path, log, capfd):
-    stock = look_trained(MODELS.build(Config.fromfile(config_path('demo/hrnet_w16_128x96')).model))
+    stock = look_trained(MODELS.build(Config.fromfile(config_path('demo/hrnet_w16_128x96_finetune')).model))
     torch.save(dict(state_dict=stock.state_dict()), tmp_path / 'stock.pth')
-    ours = init_model(config_path('demo/ca_hrnet_w16_128x96'), str(tmp_path / 'stock.pth'), device='cpu')
+    ours = init_model(config_path('demo/ca_hrnet_w16_128x96_finetune'), str(tmp_path / 'stock.pth'), device='cpu')
     assert torch.equal(outputs(ours.backbone), outputs(stock.backbone))
     num_attention = sum(isinstance(module, CoordAttention) for module in ours.modules())
     assert log == [f'stock HRNet weights: {num_attention} attention modules start as identity']

@@ -8,7 +8,7 @@ from trained import look_trained
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.reporting import record_gates
 
-CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+CONFIG = config_path('demo/ca_hrnet_w16_128x96_finetune')
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +55,7 @@ def test_by_default_it_is_the_last_block_of_the_finest_branch(model, image):
 
 
 def test_a_network_without_attention_and_an_unknown_block_are_refused(model, image):
-    stock = init_model(config_path('demo/hrnet_w16_128x96'), device='cpu')
+    stock = init_model(config_path('demo/hrnet_w16_128x96_finetune'), device='cpu')
     with pytest.raises(ValueError, match='has no CoordAttention'):
         record_gates(stock, image)
     with pytest.raises(ValueError, match=r'stage 4, block 9: give one of 8, stage4\.0\.branches\.0\.0'):

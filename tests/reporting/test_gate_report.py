@@ -13,7 +13,7 @@ from ca_hrnet_plugin.models.gates import replaced_gates
 from ca_hrnet_plugin.reporting import read_protocol
 from ca_hrnet_plugin.reporting.gate_report import GATES, mean_gates, predict_with_gates
 
-CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+CONFIG = config_path('demo/ca_hrnet_w16_128x96_finetune')
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def test_crowdpose_results_take_sigmas_and_settings_from_a_config(slice_of, writ
 
 
 def test_complexity_counts_the_parameters_of_the_config(tool, write_json):
-    metrics, config = write_json('metrics.json', coco_metrics(0.7)), config_path('demo/hrnet_w16_128x96')
+    metrics, config = write_json('metrics.json', coco_metrics(0.7)), config_path('demo/hrnet_w16_128x96_finetune')
     options = '--complexity', '--row-config', f'A={config}', '--format', 'json'
     figures = json.loads(tool('benchmark_table', f'A={metrics}', *options)[1])[0]['figures']
     model = init_model(config, device='cpu')

@@ -7,7 +7,7 @@ from mmpose.models.backbones.hrnet import HRNet
 
 from ca_hrnet_plugin import config_path
 
-NARROW = config_path('demo/ca_hrnet_w16_128x96')
+NARROW = config_path('demo/ca_hrnet_w16_128x96_finetune')
 
 
 def test_the_command_prints_each_figure_and_writes_it(tool, tmp_path):

@@ -4,7 +4,7 @@ from benchmark import VARIANTS, build_pose_model, measure_saved_bytes
 
 from ca_hrnet_plugin import config_path
 
-CONFIG = config_path('demo/ca_hrnet_w16_128x96')
+CONFIG = config_path('demo/ca_hrnet_w16_128x96_finetune')
 CROPS = torch.randn(1, 3, 128, 96)
 
 
