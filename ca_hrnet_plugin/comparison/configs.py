@@ -16,6 +16,8 @@ from ..reporting.comparison_files import FILE, ComparisonFiles
 from ..whole_file import whole_file
 from .variants import read_config, resolve_config
 
+NEEDED = ('model', 'train_cfg', 'train_dataloader', 'test_dataloader', 'test_evaluator')
+
 
 def write_configs(
     files: ComparisonFiles,
@@ -38,6 +40,9 @@ def write_configs(
     written = {}
     for network, (base, differences) in networks.items():
         complete = read_config(base)
+        missing = [key for key in NEEDED if not complete.get(key)]
+        if missing:
+            raise ValueError(f'{base} has no {missing[0]}: give a config that mim train and mim test can run')
         init_default_scope(complete.get('default_scope', 'mmpose'))
         changes = Config(copy.deepcopy(differences))
         changes.merge_from_dict(_checkpoints_to_resume_from(complete))

@@ -16,7 +16,7 @@ from ..checkpoints.fit import load_model
 from ..evaluation import AREAS, Split, level_splits
 from ..evaluation.coco_files import is_number, read_json
 from ..evaluation.crowd_index import has_crowd_index
-from ..evaluation.evaluators import class_of, metric_configs
+from ..evaluation.evaluators import class_of, metric_configs, type_name
 from ..whole_file import whole_file
 from .comparison_files import ComparisonFiles
 from .cost import measure_cost
@@ -349,6 +349,8 @@ def _images_with_people(protocol: Protocol, files: ComparisonFiles, run: str) ->
 def _gates(comparison: Comparison) -> list:
     """The gates of the first network that has some, on the largest people."""
     files, run, protocol = comparison.files, comparison.runs[0], comparison.protocol
+    if type_name(Config.fromfile(files.config(files.networks[0], run)).model) != 'TopdownPoseEstimator':
+        return []
     ann_file = files.fold_annotations(run, 'test') if files.unit == 'fold' else protocol.ann_file
     content = read_json(ann_file, 'annotations in COCO format')
     names = {image['id']: image['file_name'] for image in content['images']}
