@@ -1,8 +1,9 @@
 """Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
 
 Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
-(N, 3, H, W) to heatmaps. With --pixels it takes crops as OpenCV reads them, and with --simcc it returns the vectors
-that rtmlib's RTMPose reads. Its metadata has the mean, the standard deviation, the crop size and the codec.
+(N, 3, H, W) to heatmaps. With --for rtmlib, it has the input and output that rtmlib's pose classes expect. With
+--pixels, it takes crops as OpenCV reads them, and with --simcc, it returns keypoints as RTMPose does. Its metadata has
+the mean, the standard deviation, the crop size and the codec.
 
 With --freeze, the gates of CA-HRNet are first replaced by their means over training people, and AP on the test data is
 printed before and after. The result is a stock HRNet. --checkpoint-out also writes its checkpoint, which loads wherever
@@ -31,7 +32,7 @@ from ca_hrnet_plugin.deploy import (
     load_onnx,
     read_crops,
 )
-from ca_hrnet_plugin.deploy.simcc import SimCC
+from ca_hrnet_plugin.deploy.simcc import SimCC, rtmlib_class
 from ca_hrnet_plugin.evaluation import training_people
 from ca_hrnet_plugin.whole_file import whole_file
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument('checkpoint')
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
     parser.add_argument('--batch', type=positive, help='fixed number of crops (default: any number)')
+    parser.add_argument('--for', dest='reader', choices=['rtmlib'], help='program that is to read the graph')
     parser.add_argument('--pixels', action='store_true', help='normalise in the graph, which takes BGR values to 255')
     parser.add_argument('--simcc', action='store_true', help='decode in the graph, to SimCC vectors as in RTMPose')
     parser.add_argument(
@@ -56,19 +58,26 @@ def main() -> None:
     parser.add_argument('--rounds', type=positive, default=5, help='rounds of timing (default: %(default)s)')
     args = parser.parse_args()
     replace_unprintable()
+    if args.reader and (args.pixels or args.simcc):
+        parser.error(f'--for {args.reader} chooses input and output: leave out --pixels and --simcc')
     if args.checkpoint_out and not args.freeze:
         parser.error('--checkpoint-out is for frozen gates: give --freeze too')
+    args.input_form = 'pixels' if args.pixels else 'normalised'
     if args.checkpoint_out and args.checkpoint_out.resolve() == args.out.resolve():
         parser.error(f'--out and --checkpoint-out are both {args.out}: give two names')
 
     try:
         model = load_model(args.config, args.checkpoint)
-        if args.simcc:
-            SimCC(model.head.decoder)  # refuses an unsupported codec before the slow steps
+        # An unsupported codec is refused before the slow steps.
+        if args.reader:
+            pose_class = rtmlib_class(model.head.decoder)
+            args.input_form, args.simcc = 'rtmlib', pose_class == 'RTMPose'
+        elif args.simcc:
+            SimCC(model.head.decoder)
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'not exported: {error}')
     try:
-        pixels, crops = read_crops(model, args.batch or args.people)
+        inputs, crops = read_crops(model, args.batch or args.people, args.input_form)
         people = training_people(model) if args.freeze else []
     except (ValueError, FileNotFoundError, AssertionError) as error:  # MMPose asserts that annotations exist
         sys.exit(
@@ -79,12 +88,13 @@ def main() -> None:
         with whole_file(args.out) as unfinished:
             if args.freeze:
                 model = freeze(model, people, args)
-            export(model, unfinished, pixels if args.pixels else crops, crops, args)
+            export(model, unfinished, inputs, crops, args)
     except ModuleNotFoundError as error:
         sys.exit(f"not exported: {error}; install it with pip install '.[export]'")
     except (ValueError, FileExistsError) as error:
         sys.exit(f'not exported: {error}')
-    print(f'{args.out}: any number of crops' if args.batch is None else f'{args.out}: {args.batch} crops')
+    reader = f" of rtmlib's {pose_class}" if args.reader else ''
+    print(f'{args.out}: {args.batch or "any number of"} crops{reader}')
 
 
 def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torch.Tensor, args) -> None:
@@ -95,7 +105,7 @@ def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torc
     """
     height, width = crops.shape[2:]
     announce('exporting, which can take minutes')
-    export_onnx(model, path, (width, height), args.batch, args.runtime, args.pixels, args.simcc)
+    export_onnx(model, path, (width, height), args.batch, args.runtime, args.input_form, args.simcc)
     runs = {name: load_onnx(path, name) for name in RUNTIMES}
     announce(f'comparing the graph with PyTorch on {len(crops)} people')
     differences = {name: check_onnx(model, run, crops, inputs) for name, run in runs.items()}

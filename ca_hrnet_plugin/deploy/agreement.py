@@ -9,6 +9,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 from torch import Tensor, nn
 
+from .onnx_graph import input_preprocessor
 from .simcc import decode_simcc
 
 
@@ -35,15 +36,16 @@ class Difference(NamedTuple):
         return self.heatmaps <= 1e-3 and self.typical_keypoint <= 0.01
 
 
-def read_crops(model: nn.Module, num_crops: int) -> tuple[Tensor, Tensor]:
+def read_crops(model: nn.Module, num_crops: int, input_form: str = 'pixels') -> tuple[Tensor, Tensor]:
     """Reads the first people of the test data.
 
     Args:
         model (nn.Module): From MMPose's ``init_model``, with its config as ``cfg``.
         num_crops (int): The number of crops. With fewer people, they are repeated.
+        input_form (str): The form of the input of a graph, as in :func:`~ca_hrnet_plugin.deploy.export_onnx`.
 
     Returns:
-        tuple[Tensor, Tensor]: Their crops in BGR pixels, and normalised as the network sees them, (N, 3, H, W).
+        tuple[Tensor, Tensor]: Their crops in that form, and normalised as the network sees them, (N, 3, H, W).
 
     Raises:
         FileNotFoundError, AssertionError: The data is missing; raised by MMPose.
@@ -55,8 +57,7 @@ def read_crops(model: nn.Module, num_crops: int) -> tuple[Tensor, Tensor]:
     if not len(people):
         raise ValueError(f'the test data ({people.ann_file}) has no people: give annotations of people')
     samples = pseudo_collate([people[index % len(people)] for index in range(num_crops)])
-    pixels = torch.stack(samples['inputs']).float()
-    return pixels, model.data_preprocessor(samples)['inputs']
+    return input_preprocessor(model, input_form)(samples)['inputs'], model.data_preprocessor(samples)['inputs']
 
 
 def check_onnx(
@@ -68,7 +69,7 @@ def check_onnx(
         model (nn.Module): The model, in eval mode.
         run (Callable): From :func:`load_onnx`.
         crops (Tensor): Normalised crops, (N, 3, H, W).
-        inputs (Tensor, optional): The same crops as pixels, for a graph that takes pixels.
+        inputs (Tensor, optional): The same crops in the form that the graph takes, if it is another.
     """
     with torch.no_grad():
         expected = model.head(model.backbone(crops))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from mmpose.codecs import MegviiHeatmap, MSRAHeatmap, UDPHeatmap
+from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from torch import Tensor, nn
 
 from ..compat import onnx_export_options
@@ -18,6 +19,9 @@ from .fuse import fuse_for_inference
 from .simcc import SimCC
 
 INPUT = 'crops'
+INPUT_FORMS = ('normalised', 'pixels', 'rtmlib')
+# The defaults of rtmlib's pose classes, which rtmlib's Custom does not let anybody change. They apply to BGR pixels.
+RTMLIB = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 HEATMAP_CODECS = (MSRAHeatmap, UDPHeatmap, MegviiHeatmap)
 
 
@@ -45,10 +49,13 @@ class _AttentionGraph(nn.Module):
 
 
 class _Graph(nn.Module):
-    def __init__(self, model: nn.Module, enlarge_gates: bool, takes_pixels: bool, simcc: bool):
+    def __init__(self, model: nn.Module, enlarge_gates: bool, input_form: str, simcc: bool):
         super().__init__()
         self.backbone, self.head = model.backbone, model.head
-        self.normalise = Normalise(model.data_preprocessor) if takes_pixels else nn.Identity()
+        if input_form == 'normalised':
+            self.normalise = nn.Identity()
+        else:
+            self.normalise = Normalise(model.data_preprocessor, input_preprocessor(model, input_form))
         self.decode = SimCC(model.head.decoder) if simcc else nn.Identity()
         for name, attention in coord_attention_modules(self).items():
             parent, _, child = name.rpartition('.')
@@ -58,18 +65,35 @@ class _Graph(nn.Module):
         return self.decode(self.head(self.backbone(self.normalise(crops))))
 
 
-class Normalise(nn.Module):
-    """MMPose's data preprocessor as a layer, for a batch of BGR pixels."""
+def input_preprocessor(model: nn.Module, input_form: str) -> nn.Module:
+    """The data preprocessor that turns crops in BGR pixels into what a graph of this form takes."""
+    if input_form == 'normalised':
+        return model.data_preprocessor
+    return PoseDataPreprocessor(**RTMLIB) if input_form == 'rtmlib' else PoseDataPreprocessor()
 
-    def __init__(self, preprocessor: nn.Module):
+
+class Normalise(nn.Module):
+    """MMPose's data preprocessor as a layer.
+
+    Args:
+        preprocessor (nn.Module): The data preprocessor, such as PoseDataPreprocessor.
+        earlier (nn.Module, optional): The data preprocessor that the input has been through. It leaves the channels in
+            BGR order, and is undone. By default, the input is BGR pixels.
+    """
+
+    def __init__(self, preprocessor: nn.Module, earlier: nn.Module | None = None):
         super().__init__()
         self.to_rgb = getattr(preprocessor, '_channel_conversion', False)  # has no public name in MMEngine
         self.register_buffer('order', torch.tensor([2, 1, 0] if self.to_rgb else [0, 1, 2]))
         self.register_buffer('mean', getattr(preprocessor, 'mean', torch.zeros(3, 1, 1)))
         self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)))
+        earlier_mean = getattr(earlier, 'mean', torch.zeros(3, 1, 1))[self.order]
+        earlier_std = getattr(earlier, 'std', torch.ones(3, 1, 1))[self.order]
+        self.register_buffer('factor', earlier_std / self.std)
+        self.register_buffer('shift', (earlier_mean - self.mean) / self.std)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return (pixels.index_select(1, self.order) - self.mean) / self.std
+    def forward(self, crops: Tensor) -> Tensor:
+        return crops.index_select(1, self.order) * self.factor + self.shift
 
 
 def export_onnx(
@@ -78,13 +102,13 @@ def export_onnx(
     input_size: tuple[int, int],
     batch_size: int | None = None,
     runtime: str = 'ONNX Runtime',
-    takes_pixels: bool = False,
+    input_form: str = 'normalised',
     simcc: bool = False,
 ) -> None:
     """Writes the backbone and head of a top-down heatmap model as an ONNX graph, with norms folded.
 
-    The graph maps ``crops`` (N, channels, height, width), normalised by the model's data preprocessor, to ``heatmaps``
-    (N, K, height / 4, width / 4), which ``model.head.decode`` turns into keypoints in pixels of the crop.
+    The graph maps ``crops`` (N, channels, height, width) to ``heatmaps`` (N, K, height / 4, width / 4), which
+    ``model.head.decode`` turns into keypoints in pixels of the crop.
 
     Args:
         model (nn.Module): A model of MMPose with a backbone and a heatmap head. It is not changed.
@@ -92,16 +116,20 @@ def export_onnx(
         input_size (tuple[int, int]): Width and height of the crop, as in MMPose's codecs.
         batch_size (int, optional): A fixed number of crops; any number by default.
         runtime (str): Which of ``RUNTIMES`` the graph is optimised for. All of them can run it.
-        takes_pixels (bool): Whether the graph normalises. Its ``crops`` are then BGR pixels from 0 to 255.
+        input_form (str): Which of ``INPUT_FORMS`` its ``crops`` have: ``'normalised'`` by the model's data
+            preprocessor; ``'pixels'``, BGR from 0 to 255; or ``'rtmlib'``, BGR pixels normalised by the defaults of
+            rtmlib's pose classes.
         simcc (bool): Whether the graph decodes. It then returns ``simcc_x`` (N, K, 2 width) and ``simcc_y``
             (N, K, 2 height) instead of heatmaps, as RTMPose does.
 
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
-        ValueError: The runtime is unknown, the batch size is not positive, the network has no heatmaps, or SimCC
-            vectors cannot hold the codec's keypoints.
+        ValueError: The runtime or the form is unknown, the batch size is not positive, the network has no heatmaps, or
+            SimCC vectors cannot hold the codec's keypoints.
     """
     _check_runtime(runtime)
+    if input_form not in INPUT_FORMS:
+        raise ValueError(f'input_form={input_form!r} of export_onnx: give one of {", ".join(INPUT_FORMS)}')
     if batch_size is not None and batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of export_onnx: give 1 or more, or None for any')
     codec = getattr(getattr(model, 'head', None), 'decoder', None)
@@ -113,10 +141,10 @@ def export_onnx(
     width, height = input_size
     convolutions = (layer for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d))
     num_channels = getattr(next(convolutions, None), 'in_channels', 3)
-    if takes_pixels and num_channels != 3:
-        raise ValueError(f'the network takes {num_channels} channels, and BGR pixels have 3: export without pixels')
+    if input_form != 'normalised' and num_channels != 3:
+        raise ValueError(f'the network takes {num_channels} channels, and BGR pixels have 3: export it normalised')
     model = copy.deepcopy(model).to('cpu', torch.float32)  # before folding norms, which would round otherwise
-    network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', takes_pixels, simcc)
+    network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', input_form, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
@@ -128,16 +156,19 @@ def export_onnx(
             verbose=False,
             **onnx_export_options(INPUT, any_batch=batch_size is None),
         )
-        _describe(unfinished, model, input_size, takes_pixels)
+        _describe(unfinished, model, input_size, input_form)
 
 
-def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], takes_pixels: bool) -> None:
+def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], input_form: str) -> None:
     """Writes the metadata that a program needs if it has neither MMPose nor the config."""
     import onnx
 
-    normalise = Normalise(model.data_preprocessor)
+    # Without normalisation before the graph, mean and std are those inside it.
+    outside = input_preprocessor(model, 'normalised' if input_form == 'pixels' else input_form)
+    normalise = Normalise(outside)
+    normalised = f'{"RGB" if normalise.to_rgb else "BGR"} pixels, less mean, by std'
     properties = dict(
-        input='BGR pixels' if takes_pixels else f'{"RGB" if normalise.to_rgb else "BGR"} pixels, less mean, by std',
+        input='BGR pixels' if input_form == 'pixels' else normalised,
         mean=_listed(normalise.mean.flatten()),
         std=_listed(normalise.std.flatten()),
         input_size=_listed(input_size),

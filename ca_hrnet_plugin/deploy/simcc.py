@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from mmpose.codecs import MSRAHeatmap
+from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.codecs.utils import get_simcc_maximum
 from torch import Tensor, nn
 
@@ -24,8 +24,7 @@ class SimCC(nn.Module):
 
     def __init__(self, codec: MSRAHeatmap):
         super().__init__()
-        plain = type(codec) is MSRAHeatmap and not codec.unbiased
-        if not plain or (codec.scale_factor != 4).any():
+        if not holds(codec):
             raise ValueError(
                 'SimCC vectors hold what MSRAHeatmap with unbiased=False decodes, at a quarter of the size of the '
                 f'crop: export heatmaps of this {type(codec).__name__} instead'
@@ -60,3 +59,28 @@ def decode_simcc(vectors: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np
     """Decodes vectors as MMPose does, to keypoints (N, K, 2) in pixels of the crop and scores (N, K)."""
     places, scores = get_simcc_maximum(*vectors)
     return places / SPLIT_RATIO, scores
+
+
+def holds(codec: nn.Module) -> bool:
+    """Whether SimCC vectors hold what a codec decodes."""
+    return type(codec) is MSRAHeatmap and not codec.unbiased and bool((codec.scale_factor == 4).all())
+
+
+def rtmlib_class(codec: nn.Module) -> str:
+    """Names the pose class of rtmlib that decodes as a codec does.
+
+    Returns:
+        str: ``'RTMPose'``, which reads SimCC vectors, or ``'ViTPose'``, which reads heatmaps.
+
+    Raises:
+        ValueError: rtmlib has no such class.
+    """
+    if holds(codec):
+        return 'RTMPose'
+    if isinstance(codec, UDPHeatmap) and codec.heatmap_type == 'gaussian' and codec.blur_kernel_size == 11:
+        return 'ViTPose'
+    raise ValueError(
+        'rtmlib decodes MSRAHeatmap with unbiased=False, at a quarter of the size of the crop, and UDPHeatmap with '
+        f"heatmap_type='gaussian' and blur_kernel_size=11: give a config with one of them, not this "
+        f'{type(codec).__name__}'
+    )

@@ -62,7 +62,7 @@ def test_pixels_are_normalised_as_mmpose_does(to_rgb):
 
 
 def test_a_graph_may_take_pixels_and_decode_and_describes_its_input(model, graph):
-    path = graph(takes_pixels=True, simcc=True)
+    path = graph(input_form='pixels', simcc=True)
     pixels = torch.randint(0, 256, (3, 3, 128, 96), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     normalised = model.data_preprocessor(dict(inputs=list(pixels), data_samples=[]))['inputs']
     for runtime in RUNTIMES:
@@ -138,7 +138,7 @@ DECODING = {
     ('options', 'operators'),
     [
         (dict(runtime='ONNX Runtime'), COMMON),
-        (dict(takes_pixels=True, simcc=True), COMMON | DECODING),
+        (dict(input_form='pixels', simcc=True), COMMON | DECODING),
     ],
 )
 def test_a_graph_has_only_operators_that_every_runtime_has(graph, options, operators):
@@ -155,9 +155,10 @@ def test_a_network_without_heatmaps_and_a_graph_without_crops_are_refused(model,
     grey.backbone.conv1 = nn.Conv2d(1, 64, 3, stride=2, padding=1)
     for network, options, named in (
         (rtmpose, {}, 'codec SimCCLabel'),
-        (grey, dict(takes_pixels=True), 'the network takes 1 channels'),
+        (grey, dict(input_form='pixels'), 'the network takes 1 channels'),
         (model.backbone, {}, 'a whole pose model'),
         (model, dict(batch_size=0), 'batch_size=0'),
+        (model, dict(input_form='bgr'), "input_form='bgr' .*: give one of normalised, pixels, rtmlib"),
     ):
         with pytest.raises(ValueError, match=named):
             export_onnx(network, tmp_path / 'model.onnx', (96, 128), **options)

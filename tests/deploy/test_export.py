@@ -45,16 +45,37 @@ def test_the_command_writes_a_checked_graph_for_more_crops_than_people(tool, con
 
 
 def test_the_command_writes_a_graph_for_rtmlib_of_a_fixed_size(tool, config, checkpoint, tmp_path):
-    options = '--pixels', '--simcc', '--batch', 2, '--runtime', 'OpenVINO', '--rounds', 1
+    options = '--for', 'rtmlib', '--batch', 2, '--runtime', 'OpenVINO', '--rounds', 1
     code, out, _ = tool('export', config, checkpoint, '--out', tmp_path / 'model.onnx', *options)
-    assert code == 0 and out.endswith('model.onnx: 2 crops\n')
+    assert code == 0 and out.endswith("model.onnx: 2 crops of rtmlib's RTMPose\n")
     session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
     assert [tensor.shape for tensor in session.get_inputs()] == [[2, 3, 128, 96]]
     assert [tensor.name for tensor in session.get_outputs()] == ['simcc_x', 'simcc_y']
-    assert session.get_modelmeta().custom_metadata_map['input'] == 'BGR pixels'
+    assert session.get_modelmeta().custom_metadata_map['input'] == 'BGR pixels, less mean, by std'
     num_upsamples = sum(isinstance(module, nn.Upsample) for module in init_model(str(config), device='cpu').modules())
     resizes = [node for node in onnx.load(tmp_path / 'model.onnx').graph.node if node.op_type == 'Resize']
     assert len(resizes) == num_upsamples, 'gates are not enlarged to maps for OpenVINO'
+
+
+def test_the_command_writes_what_other_programs_take(tool, config, checkpoint, tmp_path, monkeypatch):
+    udp = tmp_path / 'udp.py'
+    codec = "dict(type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2, _delete_=True)"
+    udp.write_text(f'_base_ = {str(config)!r}\nmodel = dict(head=dict(decoder={codec}))')
+    exported = []
+    monkeypatch.setattr('export.export', lambda model, path, inputs, crops, args: exported.append((path, args, inputs)))
+    monkeypatch.setattr('pathlib.Path.replace', lambda *_: None)
+    for source, options, form, simcc in (
+        (config, ['--pixels'], 'pixels', False),
+        (config, ['--simcc'], 'normalised', True),
+        (config, ['--for', 'rtmlib'], 'rtmlib', True),
+        (udp, ['--for', 'rtmlib'], 'rtmlib', False),
+    ):
+        code, out, _ = tool('export', source, checkpoint, '--out', tmp_path / 'model.onnx', *options)
+        assert code == 0
+        _, args, inputs = exported.pop()
+        assert (args.input_form, args.simcc) == (form, simcc)
+        assert (inputs.min() < 0) == (form != 'pixels')
+    assert out.endswith("of rtmlib's ViTPose\n")
 
 
 def test_each_runtime_is_timed_and_a_graph_that_differs_is_not_kept(tool, config, checkpoint, tmp_path, monkeypatch):
@@ -95,6 +116,8 @@ def test_what_is_missing_is_named_in_one_line_and_nothing_is_written(tool, confi
         assert named in code
     code, *_ = tool('export', DEMO, checkpoint, '--simcc', '--out', tmp_path / 'model.onnx')  # the demo has DARK
     assert code.startswith('not exported: SimCC vectors hold what MSRAHeatmap with unbiased=False decodes')
+    code, *_ = tool('export', DEMO, checkpoint, '--for', 'rtmlib', '--out', tmp_path / 'model.onnx')
+    assert code.startswith('not exported: rtmlib decodes MSRAHeatmap with unbiased=False')
     code, *_ = tool('export', config, checkpoint, '--freeze', '--out', tmp_path)
     assert code == f'not exported: {tmp_path} is not a file: give another name to write to'
     monkeypatch.setenv('CA_HRNET_DATA', str(tmp_path / 'elsewhere'))
@@ -109,6 +132,8 @@ def test_what_is_missing_is_named_in_one_line_and_nothing_is_written(tool, confi
         (['--batch', 0], '0 is too few'),
         (['--people', -3], '-3 is too few'),
         (['--checkpoint-out', 'frozen.pth'], 'give --freeze too'),
+        (['--for', 'rtmlib', '--pixels'], 'leave out --pixels and --simcc'),
+        (['--for', 'rtmlib', '--simcc'], 'leave out --pixels and --simcc'),
         (['--freeze', '--checkpoint-out', 'folder/../model.onnx'], 'give two names'),
     ],
 )
