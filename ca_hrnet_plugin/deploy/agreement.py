@@ -1,11 +1,13 @@
 """Checks whether an exported graph agrees with the PyTorch model."""
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS
 from torch import Tensor, nn
 
@@ -89,3 +91,39 @@ def check_onnx(
         heatmaps=float(np.abs(values - expected).max() / np.abs(expected).max()),
         keypoints=np.abs(graph_keypoints - keypoints).max(axis=-1),
     )
+
+
+def with_graph(
+    model: nn.Module, run: Callable[[np.ndarray], np.ndarray], input_form: str, batch_size: int | None = None
+) -> nn.Module:
+    """Makes a copy of a model that predicts by a graph, without flip test.
+
+    Args:
+        model (nn.Module): The model that the graph was exported from. It is not changed.
+        run (Callable): From :func:`load_onnx`.
+        input_form (str): The form of the graph's input, as in :func:`~ca_hrnet_plugin.deploy.export_onnx`.
+        batch_size (int, optional): The number of crops that the graph takes; any number by default.
+    """
+
+    def outputs_of(crops: Tensor) -> Tensor | tuple[np.ndarray, np.ndarray]:
+        size = batch_size or len(crops)
+        num_batches = -(-len(crops) // size)
+        indices = np.resize(np.arange(len(crops)), (num_batches, size))  # the last batch is filled with the first crops
+        outputs = [run(crops[batch].numpy()) for batch in indices]
+        if isinstance(outputs[0], tuple):
+            return tuple(np.concatenate(vectors)[: len(crops)] for vectors in zip(*outputs, strict=True))
+        return torch.from_numpy(np.concatenate(outputs)[: len(crops)])
+
+    def decode(outputs: Tensor | tuple[np.ndarray, np.ndarray]) -> list[InstanceData]:
+        if not isinstance(outputs, tuple):
+            return decode_heatmaps(outputs)
+        poses = zip(*decode_simcc(outputs), strict=True)
+        return [InstanceData(keypoints=places[None], keypoint_scores=scores[None]) for places, scores in poses]
+
+    preprocessor = input_preprocessor(model, input_form)
+    model = copy.deepcopy(model).cpu()
+    decode_heatmaps = model.head.decode
+    model.data_preprocessor, model.backbone = copy.deepcopy(preprocessor).cpu(), nn.Identity()
+    model.head.forward, model.head.decode = outputs_of, decode
+    model.test_cfg['flip_test'] = False
+    return model

@@ -16,6 +16,7 @@ from ..models.coord_attention import CoordAttention
 from ..models.gates import coord_attention_modules
 from ..whole_file import whole_file
 from .fuse import fuse_for_inference
+from .precision import PRECISIONS, calibration_crops, convert_to_fp16, quantize
 from .simcc import SimCC
 
 INPUT = 'crops'
@@ -30,7 +31,7 @@ class _AttentionGraph(nn.Module):
 
     ONNX Runtime runs convolutions and some other operators in a blocked layout. A product of two maps is such an
     operator, but a product with a broadcast gate is not. So the gates are enlarged to maps, and no map leaves the
-    layout. In other runtimes this would cost two more passes.
+    layout. In other runtimes, and in 8-bit integers, this would cost two more passes.
     """
 
     def __init__(self, attention: CoordAttention, enlarge_gates: bool):
@@ -104,6 +105,8 @@ def export_onnx(
     runtime: str = 'ONNX Runtime',
     input_form: str = 'normalised',
     simcc: bool = False,
+    precision: str = 'float32',
+    people: Sequence[dict] = (),
 ) -> None:
     """Writes the backbone and head of a top-down heatmap model as an ONNX graph, with norms folded.
 
@@ -121,15 +124,20 @@ def export_onnx(
             rtmlib's pose classes.
         simcc (bool): Whether the graph decodes. It then returns ``simcc_x`` (N, K, 2 width) and ``simcc_y``
             (N, K, 2 height) instead of heatmaps, as RTMPose does.
+        precision (str): Which of ``PRECISIONS`` the network computes in: ``'float32'``, ``'int8'`` for processors, or
+            ``'fp16'`` for GPUs. Input and output are float32.
+        people (Sequence[dict]): For 8-bit integers, people to calibrate with: a data set of MMPose with the test
+            pipeline. Give training data, as from :func:`~ca_hrnet_plugin.evaluation.training_people`.
 
     Raises:
-        ModuleNotFoundError: onnx or onnxscript is not installed.
-        ValueError: The runtime or the form is unknown, the batch size is not positive, the network has no heatmaps, or
-            SimCC vectors cannot hold the codec's keypoints.
+        ModuleNotFoundError: onnx or onnxscript is not installed, or onnxruntime for another precision.
+        ValueError: The runtime, form or precision is unknown, the batch size is not positive, the network has no
+            heatmaps, SimCC vectors cannot hold the codec's keypoints, or there are no people to calibrate with.
     """
     _check_runtime(runtime)
-    if input_form not in INPUT_FORMS:
-        raise ValueError(f'input_form={input_form!r} of export_onnx: give one of {", ".join(INPUT_FORMS)}')
+    for name, value, known in (('input_form', input_form, INPUT_FORMS), ('precision', precision, PRECISIONS)):
+        if value not in known:
+            raise ValueError(f'{name}={value!r} of export_onnx: give one of {", ".join(known)}')
     if batch_size is not None and batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of export_onnx: give 1 or more, or None for any')
     codec = getattr(getattr(model, 'head', None), 'decoder', None)
@@ -144,7 +152,8 @@ def export_onnx(
     if input_form != 'normalised' and num_channels != 3:
         raise ValueError(f'the network takes {num_channels} channels, and BGR pixels have 3: export it normalised')
     model = copy.deepcopy(model).to('cpu', torch.float32)  # before folding norms, which would round otherwise
-    network = _Graph(fuse_for_inference(model), runtime == 'ONNX Runtime', input_form, simcc)
+    enlarge_gates = runtime == 'ONNX Runtime' and precision == 'float32'
+    network = _Graph(fuse_for_inference(model), enlarge_gates, input_form, simcc)
     network = network.to(memory_format=torch.contiguous_format).eval()
     with whole_file(path) as unfinished:
         torch.onnx.export(
@@ -156,10 +165,14 @@ def export_onnx(
             verbose=False,
             **onnx_export_options(INPUT, any_batch=batch_size is None),
         )
-        _describe(unfinished, model, input_size, input_form)
+        if precision == 'fp16':
+            convert_to_fp16(unfinished)
+        elif precision == 'int8':
+            quantize(unfinished, calibration_crops(people, input_preprocessor(model, input_form), batch_size))
+        _describe(unfinished, model, input_size, input_form, precision)
 
 
-def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], input_form: str) -> None:
+def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], input_form: str, precision: str) -> None:
     """Writes the metadata that a program needs if it has neither MMPose nor the config."""
     import onnx
 
@@ -173,6 +186,7 @@ def _describe(path: Path, model: nn.Module, input_size: tuple[int, int], input_f
         std=_listed(normalise.std.flatten()),
         input_size=_listed(input_size),
         codec=type(model.head.decoder).__name__,
+        precision=precision,
     )
     graph = onnx.load(path)
     onnx.helper.set_model_props(graph, properties)
