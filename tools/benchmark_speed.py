@@ -28,7 +28,6 @@ from benchmark import (
     make_workload,
     measure_peak_memory,
     measure_saved_bytes,
-    time_side_by_side,
 )
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -38,6 +37,7 @@ from synthetic_crowd import make_synthetic_crowd
 from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
 
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)

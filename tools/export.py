@@ -25,7 +25,6 @@ from statistics import median
 
 import torch
 from arguments import positive, replace_unprintable
-from benchmark import time_side_by_side
 from tabulate import tabulate
 
 from ca_hrnet_plugin.checkpoints.fit import load_model
@@ -42,6 +41,7 @@ from ca_hrnet_plugin.deploy.freeze import average_precision
 from ca_hrnet_plugin.deploy.precision import PRECISIONS
 from ca_hrnet_plugin.deploy.simcc import SimCC, rtmlib_class
 from ca_hrnet_plugin.evaluation import training_people
+from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
 
 CALIBRATION_PEOPLE = 200

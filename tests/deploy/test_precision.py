@@ -5,7 +5,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from benchmark.measure import Timing
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.apis import init_model
@@ -16,6 +15,7 @@ from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx
 from ca_hrnet_plugin.deploy.agreement import Difference, with_graph
 from ca_hrnet_plugin.evaluation import training_people
+from ca_hrnet_plugin.reporting.timing import Timing
 
 SIZE = (96, 128)
 
@@ -122,7 +122,7 @@ def test_a_model_predicts_by_its_graph(model, drawn_data, tmp_path, monkeypatch,
 
 def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    config, demo = tmp_path / 'config.py', config_path('demo/ca_hrnet_w16_128x96')
+    config, demo = tmp_path / 'config.py', config_path('demo/ca_hrnet_w16_128x96_finetune')
     config.write_text(f'_base_ = {demo!r}\nmodel = dict(head=dict(decoder=dict(unbiased=False)))')
     torch.manual_seed(0)
     torch.save(init_model(str(config), device='cpu').state_dict(), tmp_path / 'weights.pth')
@@ -146,7 +146,7 @@ def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_pa
 
 def test_each_runtime_is_compared_with_itself_in_float32(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    config = config_path('demo/ca_hrnet_w16_128x96')
+    config = config_path('demo/ca_hrnet_w16_128x96_finetune')
     torch.save(init_model(config, device='cpu').state_dict(), tmp_path / 'weights.pth')
 
     def no_ap(model):

@@ -1,7 +1,5 @@
 """The cost of coordinate attention: networks that differ only in their attention, measured side by side in one run."""
 
-from ca_hrnet_plugin.reporting.timing import time_side_by_side
-
 from .measure import count_kernels, measure_peak_memory, measure_saved_bytes
 from .variants import ONLY_FOR, VARIANTS, build_pose_model
 from .workloads import MODES, make_workload
@@ -15,5 +13,4 @@ __all__ = [
     'make_workload',
     'measure_peak_memory',
     'measure_saved_bytes',
-    'time_side_by_side',
 ]
