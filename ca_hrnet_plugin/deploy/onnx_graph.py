@@ -1,6 +1,7 @@
 """A top-down heatmap network as an ONNX graph, and the runtimes that run it on the CPU."""
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -209,12 +210,19 @@ def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs
     return lambda crops: _single_or_all(session.run(None, {INPUT: crops}))
 
 
-def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs]:
+@functools.cache
+def _openvino_core():
+    # One for the whole process: on processors with AMX, each sets a stack for signal handlers and restores the last one
+    # when it is deleted, even if that is freed by then. The end of a data loader's worker would crash the process.
     import openvino
 
+    return openvino.Core()
+
+
+def _openvino(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs]:
     # By default, OpenVINO computes in bfloat16 on processors that support it.
     config = dict(INFERENCE_NUM_THREADS=num_threads, INFERENCE_PRECISION_HINT='f32')
-    compiled = openvino.Core().compile_model(path, 'CPU', config)
+    compiled = _openvino_core().compile_model(path, 'CPU', config)
     return lambda crops: _single_or_all(compiled(crops).to_tuple())
 
 
