@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -218,6 +220,24 @@ def test_an_invalid_box_is_named(model, box):
     image = np.zeros((150, 200, 3), np.uint8)
     with pytest.raises(ValueError, match=r'^box .* of person 1 .*give \[left, top, right, bottom\]'):
         list(predict_people(model, [(image, [10, 5, 60, 120]), (image, box)]))
+
+
+def test_signals_are_handled_after_graphs_in_openvino(graph):
+    # On processors with AMX, as many plugins of OpenVINO would leave a freed stack to the handlers of signals.
+    code = """
+import gc, os, signal, sys
+from ca_hrnet_plugin.deploy import load_onnx
+first, second = (load_onnx(sys.argv[1], 'OpenVINO') for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGCHLD, lambda *_: print('handled'))
+os.kill(os.getpid(), signal.SIGCHLD)
+"""
+    path = graph(runtime='OpenVINO')
+    ended = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.splitlines()[-1:]) == (0, ['handled'])
 
 
 def test_a_wrong_graph_is_noticed(model):
