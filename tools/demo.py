@@ -37,7 +37,7 @@ def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, help='folder (default: work_dirs/demo, or work_dirs/demo_quick)')
-    parser.add_argument('--quick', action='store_true', help='the same steps in a minute, on too few images to learn')
+    parser.add_argument('--quick', action='store_true', help='the same steps quickly, on too few images to learn')
     args = parser.parse_args()
     out = args.out or Path('work_dirs/demo_quick' if args.quick else 'work_dirs/demo')
     os.environ['CA_HRNET_DATA'] = str((out / 'data').resolve())

@@ -205,8 +205,8 @@ def _sections(comparison: Comparison, costs: dict | None, dpi: int) -> dict[str,
     with contextlib.suppress(ValueError):  # runs of a cluster may have left no scalars
         work_dirs = {name: [files.work_dir(name, run) for run in comparison.runs] for name in files.networks}
         save_figure(plot_training_curve(work_dirs), pictures / 'curves.png', dpi)
-        spread = f' The band reaches from the lowest to the highest {files.unit}.' if len(comparison.runs) > 1 else ''
-        sections['Training'] = [f'Lines are means.{spread}', pictures / 'curves.png']
+        note = f'Lines are means. The band reaches from the lowest to the highest {files.unit}.'
+        sections['Training'] = [*([note] if len(comparison.runs) > 1 else []), pictures / 'curves.png']
     if comparison.protocol:
         sections |= _galleries(comparison, pictures, dpi)
         gates = _gates(comparison)
@@ -256,8 +256,8 @@ def _level_columns(comparison: Comparison) -> dict[str, str]:
     for figure in ('AP', 'AR'):
         for level in comparison.levels:
             name = f'{figure} ({level.measure} {level.name})'
-            if name in comparison.rows[0].result.figures:
-                number = comparison.rows[0].result.figures.get(f'instances ({level.measure} {level.name})', 0)
+            number = comparison.rows[0].result.figures.get(f'instances ({level.measure} {level.name})', 0)
+            if number:
                 columns[f'{figure}, {level.name} ({number:.0f} people)'] = name
     return columns
 

@@ -24,6 +24,10 @@ def row(interval, covered='images and runs', figure='AP', num_runs=3):
             'CA-HRNet gains 1.1 AP, 95 % interval +0.2 to +2.0 over images and runs: a gain is shown. ',
         ),
         (
+            (-0.0001, -0.003, 0.004),
+            'CA-HRNet gains 0.0 AP, 95 % interval -0.3 to +0.4 over images and runs: no gain is shown. ',
+        ),
+        (
             (-0.011, -0.02, -0.002),
             'CA-HRNet loses 1.1 AP, 95 % interval -2.0 to -0.2 over images and runs: a loss is shown. ',
         ),
