@@ -128,18 +128,19 @@ def _verdicts(rows: Sequence[Row], figure: str, unit: str) -> list[str]:
     return [verdict(row, figure, unit) for row in rows[1:]]
 
 
-def write_comparison(comparison: Comparison, cost: bool = True) -> Path:
+def write_comparison(comparison: Comparison) -> Path:
     """Writes ``report/index.html``, ``report/table.md`` and ``report/results.json`` into the comparison's folder.
+
+    What the networks cost is measured on this machine, unless that has been done.
 
     Args:
         comparison (Comparison): From :func:`read_comparison`.
-        cost (bool): Whether to measure what the networks cost, on this machine, unless that has been done.
 
     Returns:
         Path: The page.
     """
     files, folder = comparison.files, comparison.files.out / 'report'
-    costs = _cost(files) if cost else None
+    costs = _cost(files)
     with whole_file(folder / 'table.md') as unfinished:
         unfinished.write_text(_markdown(comparison, costs), encoding='utf-8')
     with whole_file(folder / 'results.json') as unfinished:
@@ -169,18 +170,17 @@ def _cost(files: ComparisonFiles) -> dict:
     return costs
 
 
-def _markdown(comparison: Comparison, costs: dict | None) -> str:
+def _markdown(comparison: Comparison, costs: dict) -> str:
     parts = [_title(comparison), *comparison.verdicts, _origin(comparison)]
     if comparison.protocol:
         parts.append(format_tables(comparison.rows, 'markdown', comparison.levels))
     else:
         parts.append(tabulate(*_figures_grid(comparison, '; '), 'github', disable_numparse=True))
-    if costs:
-        parts += [_cost_note(costs), tabulate(*_cost_grid(costs), 'github', disable_numparse=True)]
+    parts += [_cost_note(costs), tabulate(*_cost_grid(costs), 'github', disable_numparse=True)]
     return '\n\n'.join(parts) + '\n'
 
 
-def _as_json(comparison: Comparison, costs: dict | None) -> dict:
+def _as_json(comparison: Comparison, costs: dict) -> dict:
     return dict(
         figure=comparison.figure,
         verdicts=comparison.verdicts,
@@ -192,7 +192,7 @@ def _as_json(comparison: Comparison, costs: dict | None) -> dict:
     )
 
 
-def _sections(comparison: Comparison, costs: dict | None, dpi: int) -> dict[str, list]:
+def _sections(comparison: Comparison, costs: dict, dpi: int) -> dict[str, list]:
     files, pictures = comparison.files, comparison.files.out / 'report/pictures'
     sections = {'What was found': [*comparison.verdicts, _origin(comparison)]}
     title = 'Figures, in percent' if comparison.protocol else 'Figures'
@@ -200,8 +200,7 @@ def _sections(comparison: Comparison, costs: dict | None, dpi: int) -> dict[str,
     if comparison.levels:
         grid = _grid_of(comparison.rows, _level_columns(comparison), '<br>')
         sections['By crowding, in percent'] = [_html(*grid)]
-    if costs:
-        sections['Cost'] = [_html(*_cost_grid(costs)), _cost_note(costs)]
+    sections['Cost'] = [_html(*_cost_grid(costs)), _cost_note(costs)]
     with contextlib.suppress(ValueError):  # runs of a cluster may have left no scalars
         work_dirs = {name: [files.work_dir(name, run) for run in comparison.runs] for name in files.networks}
         save_figure(plot_training_curve(work_dirs), pictures / 'curves.png', dpi)

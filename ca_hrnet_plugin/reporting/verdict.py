@@ -24,7 +24,7 @@ def verdict(row: Row, figure: str, unit: str = 'seed') -> str:
     signed = form.replace(':', ':+')
     difference, low, high = (100 * value if in_percent else value for value in interval[:3])
     gain = -difference if figure in LOWER_IS_BETTER else difference
-    gains = 'gains' if float(form.format(gain)) >= 0 else 'loses'  # as it is rounded
+    gains = 'gains' if float(form.format(gain)) >= 0 else 'loses'  # after rounding
     text = (
         f'{name} {gains} {form.format(abs(difference))} {figure}, 95 % interval {signed.format(low)} to '
         f'{signed.format(high)} over {row.covered}: {_conclusion(low, high, figure)}.'

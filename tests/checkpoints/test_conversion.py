@@ -43,6 +43,16 @@ def test_there_and_back_gives_the_same_weights(stock, tmp_path):
     assert all(torch.equal(returned[key], value) for key, value in model.state_dict().items())
 
 
+def assert_same_outputs(converted, model):
+    """Loads a converted checkpoint, and compares the network's outputs with the stock model's."""
+    network = MODELS.build(Config.fromfile(CONFIG).model)
+    network.load_state_dict(torch.load(converted)['state_dict'])
+    model.train(False)
+    network.train(False)
+    with torch.no_grad():
+        assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
+
+
 @pytest.mark.parametrize('whole', [dict, lambda weights: dict(epoch=1, best_state_dict=weights)])
 @pytest.mark.parametrize('wrapper', ['', 'module.', 'module._orig_mod.'])
 def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, whole, tmp_path):
@@ -52,12 +62,7 @@ def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, whole, tmp_
     official['total_ops'] = torch.zeros(1)  # thop's
     torch.save(whole(official), tmp_path / 'pose_hrnet.pth')
     convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
-    network = MODELS.build(Config.fromfile(CONFIG).model)
-    network.load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'])
-    model.train(False)
-    network.train(False)
-    with torch.no_grad():
-        assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
+    assert_same_outputs(tmp_path / 'ours.pth', model)
 
 
 def test_a_final_layer_without_bias_adds_nothing(stock, tmp_path):
@@ -67,12 +72,7 @@ def test_a_final_layer_without_bias_adds_nothing(stock, tmp_path):
     del official['final_layer.bias']
     torch.save(official, tmp_path / 'pose_hrnet.pth')
     convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
-    network = MODELS.build(Config.fromfile(CONFIG).model)
-    network.load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'])
-    model.train(False)
-    network.train(False)
-    with torch.no_grad():
-        assert torch.equal(network(X, None, mode='tensor'), model(X, None, mode='tensor'))
+    assert_same_outputs(tmp_path / 'ours.pth', model)
 
 
 @pytest.mark.parametrize('module', ['coordatt', 'ca'])
