@@ -28,3 +28,12 @@ def config_path(name: str) -> str:
     if not path.is_file():
         raise ValueError(f'no config {name!r}: give one of {", ".join(config_names())}')
     return str(path.resolve())
+
+
+def resolve_config(config: str | Path) -> str:
+    """The absolute path of a config, given as a file or by its name in this plugin.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    return str(Path(config).resolve()) if Path(config).exists() else config_path(str(config))

@@ -49,12 +49,16 @@ def main() -> None:
         sys.exit('\ninterrupted: run the same command to continue')
     except FileExistsError as error:  # the folder holds other data
         sys.exit(f'error: {error}')
-    options = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=2'] if args.quick else []
-    if getattr(torch.cpu, 'get_capabilities', dict)().get('avx512_bf16'):
-        options.append('optim_wrapper.type=Bfloat16OptimWrapper')
     config = config_path('demo/hrnet_w16_128x96_finetune')
     arguments = [config, '--attention', 'coord', '--load-from', SMALL_HRNET, '--seeds', '0', '--out', str(out)]
-    compare.main([*arguments, '--jobs', '2', *(['--cfg-options', *options] if options else [])])
+    arguments += ['--jobs', '2']
+    options = []
+    if args.quick:
+        arguments += ['--resamples', '100']
+        options += ['train_cfg.max_epochs=2', 'train_cfg.val_interval=2']
+    if getattr(torch.cpu, 'get_capabilities', dict)().get('avx512_bf16'):
+        options.append('optim_wrapper.type=Bfloat16OptimWrapper')
+    compare.main([*arguments, *(['--cfg-options', *options] if options else [])])
 
 
 if __name__ == '__main__':

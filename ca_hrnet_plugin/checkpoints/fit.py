@@ -1,6 +1,8 @@
 """Checks whether a checkpoint fits the network of a config."""
 
+import contextlib
 import copy
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +45,8 @@ def load_model(config: str | Path, checkpoint: str | Path) -> nn.Module:
     fit = fit_of(cfg, str(checkpoint))
     if fit.problem:
         raise ValueError(f'checkpoint {checkpoint} {fit.problem}: give a checkpoint that was trained with {config}')
-    return init_model(cfg, str(checkpoint), device='cpu')
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
+        return init_model(cfg, str(checkpoint), device='cpu')
 
 
 def fit_of(cfg: Config, file: str) -> Fit:

@@ -11,10 +11,11 @@ from mmengine.registry import init_default_scope
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
+from ..config_files import resolve_config
 from ..evaluation.evaluators import class_of, metric_configs
 from ..reporting.comparison_files import FILE, ComparisonFiles
 from ..whole_file import whole_file
-from .variants import read_config, resolve_config
+from .variants import read_config
 
 NEEDED = ('model', 'train_cfg', 'train_dataloader', 'test_dataloader', 'test_evaluator')
 
@@ -71,10 +72,14 @@ def write_configs(
     files.write()
 
 
+def trains_by_epoch(cfg: Config) -> bool:
+    """Whether a config's training counts epochs, and not iterations."""
+    return 'max_epochs' in cfg.train_cfg and cfg.train_cfg.get('by_epoch', True)
+
+
 def _checkpoints_to_resume_from(cfg: Config) -> dict:
     """A checkpoint after each epoch. The one before it stays, in case the process is killed while it writes."""
-    by_epoch = 'max_epochs' in cfg.train_cfg and cfg.train_cfg.get('by_epoch', True)
-    return dict(default_hooks=dict(checkpoint=dict(dict(interval=1) if by_epoch else {}, max_keep_ckpts=2)))
+    return dict(default_hooks=dict(checkpoint=dict(dict(interval=1) if trains_by_epoch(cfg) else {}, max_keep_ckpts=2)))
 
 
 def _start_from(checkpoint: str) -> dict:

@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from ..reporting.comparison_files import ComparisonFiles
+from .configs import trains_by_epoch
 
 SECONDS_TO_END = 10  # for a process to end by itself
 _PROGRESS = re.compile(r'(?:Epoch\(train\)\s+\[(?P<epoch>\d+)\]|Iter\(train\)\s+)\[\s*(?P<iter>\d+)/(?P<last>\d+)\]')
@@ -89,7 +90,7 @@ def _training_and_test(files: ComparisonFiles, network: str, run: str, launch: L
     config, work_dir = files.config(network, run), files.work_dir(network, run)
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(parse_options(launch.cfg_options))
-    by_epoch = 'max_epochs' in cfg.train_cfg and cfg.train_cfg.get('by_epoch', True)
+    by_epoch = trains_by_epoch(cfg)
     last = f'epoch_{cfg.train_cfg.max_epochs}.pth' if by_epoch else f'iter_{cfg.train_cfg.max_iters}.pth'
     train = ['train', 'mmpose', str(config), '--resume', *launch.train, *_with_options(launch)]
     steps = [Step(train, work_dir / 'train.log'), _test(files, network, run, str(work_dir / last), launch)]

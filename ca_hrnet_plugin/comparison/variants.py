@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from ..config_files import config_path
+from ..config_files import resolve_config
 from ..messages import in_one_line
 
 BASELINE = 'HRNet'
@@ -62,11 +62,6 @@ def read_config(config: str | Path) -> Config:
         return Config.fromfile(resolve_config(config))
     except Exception as error:  # a config is a program, which can fail in any way
         raise ValueError(f'config {config} cannot be read: {in_one_line(error)}') from error
-
-
-def resolve_config(config: str | Path) -> str:
-    """The absolute path of a config, given as a file or by its name in this plugin."""
-    return str(Path(config).resolve()) if Path(config).exists() else config_path(str(config))
 
 
 def _attention(name: str) -> tuple[str, dict]:

@@ -2,12 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 
-from ..config_files import config_path
+from ..config_files import resolve_config
 from ..messages import in_one_line
 from .best import check_best
 from .data import check_data
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, AssertionError) as error:  # raised by DictAction
         parser.error(f'argument --cfg-options: {in_one_line(error)}: give KEY=VALUE')
     try:
-        path = args.config if Path(args.config).exists() else config_path(args.config)
+        path = resolve_config(args.config)
     except (ValueError, OSError):
         parser.exit(2, f'{args.config} is neither a file nor a name that python -m ca_hrnet_plugin lists\n')
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from .complexity import measure_complexity
 from .timing import Timing, time_side_by_side
 
 TRAINING_IMAGES = 8  # of a batch on a CPU, at most
-ROUNDS = 7
+ROUNDS = 5
 
 
 def measure_cost(configs: Mapping[str, str | Path], device: str | None = None) -> dict:
@@ -77,7 +78,8 @@ def _inference(model, cfg: Config):
 
 def _first_batch(loader: Config, size: int) -> dict:
     loader = dict(copy.deepcopy(loader), batch_size=size, num_workers=0, persistent_workers=False)
-    return next(iter(Runner.build_dataloader(loader, seed=0)))
+    with contextlib.redirect_stdout(io.StringIO()):  # COCO's reader prints
+        return next(iter(Runner.build_dataloader(loader, seed=0)))
 
 
 def _medians(task: str, timing: Timing) -> dict[str, float]:
