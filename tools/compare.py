@@ -20,6 +20,7 @@ import contextlib
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     replace_unprintable()
     MMLogger.get_current_instance().setLevel('ERROR')  # or it logs which variable a config read
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # by MMEngine, with each config
     try:
         with contextlib.redirect_stdout(sys.stderr):  # only commands and verdicts go to standard output
             failed, lines = compare(args)

@@ -45,7 +45,7 @@ def load_model(config: str | Path, checkpoint: str | Path) -> nn.Module:
     fit = fit_of(cfg, str(checkpoint))
     if fit.problem:
         raise ValueError(f'checkpoint {checkpoint} {fit.problem}: give a checkpoint that was trained with {config}')
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
+    with _without_output():
         return init_model(cfg, str(checkpoint), device='cpu')
 
 
@@ -77,7 +77,9 @@ def fit_of_part(model: nn.Module, file: str, prefix: str | None = None) -> Fit:
         if prefix is None:
             load_checkpoint(model, file, map_location='cpu', strict=True, logger='silent')
         else:
-            load_state_dict(model, _load_checkpoint_with_prefix(prefix, file, 'cpu'), strict=True, logger='silent')
+            with _without_output():
+                weights = _load_checkpoint_with_prefix(prefix, file, 'cpu')
+            load_state_dict(model, weights, strict=True, logger='silent')
     except Exception as error:  # a pickle can fail in any way
         if not reported:
             return Fit(f'cannot be used ({in_one_line(error)})')
@@ -98,6 +100,11 @@ def fit_of_part(model: nn.Module, file: str, prefix: str | None = None) -> Fit:
         problem = f'does not fit the network ({"; ".join(counts) or in_one_line(error)})'
         return Fit(problem, in_part=len(expected) > len(missing) + len(reshaped))
     return Fit()
+
+
+def _without_output() -> contextlib.AbstractContextManager:
+    """MMEngine prints which files it loads."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _is_layer(key: str, model: nn.Module) -> bool:

@@ -46,6 +46,7 @@ def write_configs(
             raise ValueError(f'{base} has no {missing[0]}: give a config that mim train and mim test can run')
         init_default_scope(complete.get('default_scope', 'mmpose'))
         changes = Config(copy.deepcopy(differences))
+        changes.merge_from_dict(_imports_of_plugin(complete))
         changes.merge_from_dict(_checkpoints_to_resume_from(complete))
         start = load_from or complete.get('load_from')
         if start:
@@ -70,6 +71,14 @@ def write_configs(
         with whole_file(path) as unfinished:
             unfinished.write_text(f'# Written by tools/compare.py.\n{Config(content).pretty_text}')
     files.write()
+
+
+def _imports_of_plugin(cfg: Config) -> dict:
+    """For each network, so that the baseline also runs beside mmcv-lite."""
+    imports = cfg.get('custom_imports', {})
+    known = imports.get('imports', [])
+    others = [name for name in ([known] if isinstance(known, str) else known) if name != 'ca_hrnet_plugin']
+    return dict(custom_imports=dict(imports, imports=[*others, 'ca_hrnet_plugin']))
 
 
 def trains_by_epoch(cfg: Config) -> bool:

@@ -38,9 +38,7 @@ def attention_variants(config: str | Path, attentions: Sequence[str], zero_init:
         if name in variants:
             raise ValueError(f'--attention has {attention} twice: give each attention once')
         backbone = dict(type='CAHRNet', **({'ca_cfg': ca_cfg} if ca_cfg else {}))
-        imports = cfg.get('custom_imports', {})
-        imports = dict(imports, imports=[*_as_list(imports.get('imports')), 'ca_hrnet_plugin'])
-        variants[name] = dict(custom_imports=imports, model=dict(backbone=backbone))
+        variants[name] = dict(model=dict(backbone=backbone))
         built = dict(cfg.model.backbone.to_dict(), **backbone, init_cfg=None)
         try:
             MODELS.build(built)
@@ -73,9 +71,3 @@ def _attention(name: str) -> tuple[str, dict]:
     if MODELS.get(name):
         return f'{name}-HRNet', dict(attention=dict(type=name))
     return f'{name.upper()}-HRNet', dict(attention=dict(type='timm.layers.create_attn', attn_type=name))
-
-
-def _as_list(imports: str | Sequence[str] | None) -> list[str]:
-    if isinstance(imports, str):
-        return [imports]
-    return [name for name in imports or () if name != 'ca_hrnet_plugin']

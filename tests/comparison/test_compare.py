@@ -151,6 +151,20 @@ def test_each_network_and_seed_is_trained_tested_and_reported_once(compare, tmp_
     assert 'holds runs of another HRNet' in code
 
 
+@pytest.mark.parametrize('imports', [None, 'users_module', ['users_module', 'ca_hrnet_plugin']])
+def test_stock_networks_import_the_plugin_too_which_runs_them_beside_mmcv_lite(compare, tmp_path, monkeypatch, imports):
+    stock = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+    own = f'custom_imports = dict(imports={imports!r})\n' if imports else ''
+    (tmp_path / 'users_module.py').touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'stock.py').write_text(f'_base_ = {stock!r}\n{own}')
+    code, _, err = compare('stock.py', '--attention', 'coord', '--dry-run')
+    assert code == 0, err
+    for network in ('HRNet', 'CA-HRNet'):
+        cfg = Config.fromfile(tmp_path / f'out (1)/configs/{network}.py', import_custom_modules=False)
+        assert cfg.custom_imports.imports == [*(['users_module'] if imports else []), 'ca_hrnet_plugin']
+
+
 def test_a_run_that_fails_is_named_and_the_others_go_on(compare, tmp_path, monkeypatch):
     arguments = (CONFIG, '--attention', 'coord', 'se', '--seeds', 0)
     monkeypatch.setenv('FAILING', 'SE-HRNet')

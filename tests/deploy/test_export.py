@@ -8,7 +8,7 @@ import torch
 from mmpose.apis import init_model
 from torch import nn
 
-from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin import SMALL_HRNET, config_path
 from ca_hrnet_plugin.deploy.agreement import Difference
 from ca_hrnet_plugin.reporting.timing import Timing
 
@@ -17,7 +17,7 @@ DEMO = config_path('demo/ca_hrnet_w16_128x96_finetune')
 
 @pytest.fixture
 def config(tmp_path):
-    """The demo's network without its DARK, which takes logarithms: random weights have no peaks for it."""
+    """The demo's network without its DARK, which rtmlib does not decode."""
     path = tmp_path / 'config.py'
     path.write_text(
         f'_base_ = {DEMO!r}\nmodel = dict(backbone=dict(ca_stages=(2,)), head=dict(decoder=dict(unbiased=False)))'
@@ -26,12 +26,10 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def checkpoint(config, drawn_data, tmp_path, monkeypatch):
-    """Random weights, and the drawn data as the config's."""
+def checkpoint(drawn_data, monkeypatch):
+    """Trained weights, and the drawn data as the config's."""
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    torch.manual_seed(0)
-    torch.save(init_model(str(config), device='cpu').state_dict(), tmp_path / 'weights.pth')
-    return tmp_path / 'weights.pth'
+    return SMALL_HRNET
 
 
 def test_the_command_writes_a_checked_graph_for_more_crops_than_people(tool, config, checkpoint, tmp_path):

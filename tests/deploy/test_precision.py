@@ -7,16 +7,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample
 from onnx import TensorProto
 
-from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin import SMALL_HRNET, config_path
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx
 from ca_hrnet_plugin.deploy.agreement import Difference, with_graph
 from ca_hrnet_plugin.evaluation import training_people
 from ca_hrnet_plugin.reporting.timing import Timing
 
+DEMO = config_path('demo/ca_hrnet_w16_128x96_finetune')
 SIZE = (96, 128)
 
 
@@ -122,11 +122,9 @@ def test_a_model_predicts_by_its_graph(model, drawn_data, tmp_path, monkeypatch,
 
 def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    config, demo = tmp_path / 'config.py', config_path('demo/ca_hrnet_w16_128x96_finetune')
-    config.write_text(f'_base_ = {demo!r}\nmodel = dict(head=dict(decoder=dict(unbiased=False)))')
-    torch.manual_seed(0)
-    torch.save(init_model(str(config), device='cpu').state_dict(), tmp_path / 'weights.pth')
-    arguments = 'export', config, tmp_path / 'weights.pth', '--out', tmp_path / 'model.onnx', '--precision', 'int8'
+    config = tmp_path / 'config.py'
+    config.write_text(f'_base_ = {DEMO!r}\nmodel = dict(head=dict(decoder=dict(unbiased=False)))')
+    arguments = 'export', config, SMALL_HRNET, '--out', tmp_path / 'model.onnx', '--precision', 'int8'
     options = '--for', 'rtmlib', '--freeze', '--batch', 3, '--rounds', 1
     code, out, _ = tool(*arguments, *options)
     assert code == 0
@@ -134,7 +132,8 @@ def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_pa
     before, after = map(float, re.search(r'size of file: (\S+) MB before, (\S+) MB after', out).groups())
     assert after < before / 2
     assert after == pytest.approx((tmp_path / 'model.onnx').stat().st_size / 1e6, abs=0.06)
-    assert re.search(r'AP in ONNX Runtime: \d+\.\d\d before, \d+\.\d\d after', out)
+    before, after = map(float, re.search(r'AP in ONNX Runtime: (\S+) before, (\S+) after', out).groups())
+    assert before > 10 and after > before - 5
     assert out.endswith("model.onnx: 3 crops of rtmlib's RTMPose\n")
     (drawn_data / 'coco/annotations/person_keypoints_train2017.json').rename(tmp_path / 'hidden.json')
     try:
@@ -146,8 +145,6 @@ def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_pa
 
 def test_each_runtime_is_compared_with_itself_in_float32(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    config = config_path('demo/ca_hrnet_w16_128x96_finetune')
-    torch.save(init_model(config, device='cpu').state_dict(), tmp_path / 'weights.pth')
 
     def no_ap(model):
         raise ValueError('test_evaluator gives PCK but no AP')
@@ -163,8 +160,8 @@ def test_each_runtime_is_compared_with_itself_in_float32(tool, drawn_data, tmp_p
     monkeypatch.setattr('export.check_onnx', lambda *args: Difference(0.0, np.ones((8, 17))))
     monkeypatch.setattr('export.time_side_by_side', timings)
     monkeypatch.setattr('export.average_precision', no_ap)
-    arguments = config, tmp_path / 'weights.pth', '--out', tmp_path / 'model.onnx', '--precision', 'fp16'
-    code, out, _ = tool('export', *arguments)
+    arguments = '--out', tmp_path / 'model.onnx', '--precision', 'fp16'
+    code, out, _ = tool('export', DEMO, SMALL_HRNET, *arguments)
     assert code == 0
     assert 'OpenVINO fp16 8.0 2.00 1.0000' in re.sub(' +', ' ', out)
     assert 'size of file: 4.0 MB before, 1.0 MB after' in out
