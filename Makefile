@@ -57,7 +57,7 @@ small_hrnet: environment
 	$(BIN)/python tools/make_synthetic_crowd.py --out "$${CA_HRNET_DATA:-data}/drawn" --train 6000 --val 150 --people 1 3 \
 		--crowd-index 0.15 --occluders 0.3 --facing 90
 	$(BIN)/mim train mmpose configs/demo/hrnet_w16_128x96.py --work-dir work_dirs/small_hrnet --resume
-	$(BIN)/python tools/convert_checkpoint.py half work_dirs/small_hrnet/epoch_70.pth ca_hrnet_plugin/small_hrnet.pth
+	$(BIN)/python tools/convert_checkpoint.py half work_dirs/small_hrnet/epoch_140.pth ca_hrnet_plugin/small_hrnet.pth
 
 environment:
 	$(PYTHON) requirements/install.py $(ENVIRONMENT) --torch '$(TORCH)'

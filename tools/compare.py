@@ -37,6 +37,7 @@ from ca_hrnet_plugin.comparison import (
     different_features,
     different_results,
     filled_networks,
+    pretrained_networks,
     remaining_runs,
     run_all,
     start_tests,
@@ -167,20 +168,20 @@ def check(files: ComparisonFiles, launch: Launch) -> None:
 
 def prove_start(files: ComparisonFiles, launch: Launch, must_be_same: bool) -> None:
     """Tests that all networks start with the outputs of the baseline, where they start from a checkpoint."""
-    if not files.starts:
+    pretrained = pretrained_networks(files)
+    if not pretrained:
         return
-    filled = filled_networks(files)
-    if len(filled) == len(files.starts):
+    if len(filled_networks(files)) == len(pretrained):
         tests = start_tests(files, launch)
         failed = run_all(tests, launch, files.out, Progress('test the start', len(tests))) if tests else {}
         if failed:
             raise ValueError(f'the test of {next(iter(failed))} failed; its log is {next(iter(failed.values()))}')
         different, what = different_results(files), 'the result on the test data is the same, byte for byte'
     else:
-        different, what = different_features(files), 'the feature maps are the same, bit for bit (the head is new)'
+        different, what = different_features(files), 'the feature maps are the same, bit for bit'
     if different and must_be_same:
         raise ValueError(f'{", ".join(different)} did not start with the outputs of {files.networks[0]}')
-    same = [network for network in files.starts if network not in different]
+    same = [network for network in pretrained if network not in different]
     print(f'start of {", ".join(same)}: {what}', file=sys.stderr)
 
 

@@ -9,7 +9,7 @@ from ..reporting.comparison_files import ComparisonFiles
 from .configs import write_configs
 from .folds import write_folds
 from .launch import Launch, Progress, remaining_runs, run_all, start_tests
-from .start import different_features, different_results, filled_networks
+from .start import different_features, different_results, filled_networks, pretrained_networks
 from .variants import attention_variants
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     'different_features',
     'different_results',
     'filled_networks',
+    'pretrained_networks',
     'remaining_runs',
     'run_all',
     'start_tests',

@@ -1,6 +1,8 @@
 """Whether the networks of a comparison start with the outputs of the baseline."""
 
+import contextlib
 import copy
+import io
 
 import torch
 from mmengine.config import Config
@@ -14,6 +16,16 @@ from ..checkpoints.fit import fit_of
 from ..reporting.comparison_files import ComparisonFiles
 
 NUM_SAMPLES = 4
+
+
+def pretrained_networks(files: ComparisonFiles) -> list[str]:
+    """The networks that start from weights of a checkpoint: those of ``files.starts``, and others by ``init_cfg``."""
+    return [network for network in files.networks if network in files.starts or _names_weights(files, network)]
+
+
+def _names_weights(files: ComparisonFiles, network: str) -> bool:
+    model = _config(files, network).model
+    return any('Pretrained' in str(part.get('init_cfg')) for part in (model, model.backbone))  # a dict or a list
 
 
 def filled_networks(files: ComparisonFiles) -> list[str]:
@@ -37,7 +49,7 @@ def _result(files: ComparisonFiles, network: str) -> bytes:
 
 def different_features(files: ComparisonFiles) -> list[str]:
     """The networks whose feature maps of some test images, at the start, are not the baseline's to the last bit."""
-    features = {network: _features(files, network) for network in files.starts}
+    features = {network: _features(files, network) for network in pretrained_networks(files)}
     baseline = features.get(files.networks[0])
     return [
         network
@@ -50,7 +62,11 @@ def different_features(files: ComparisonFiles) -> list[str]:
 def _features(files: ComparisonFiles, network: str) -> list[Tensor]:
     cfg = _config(files, network)
     model = MODELS.build(copy.deepcopy(cfg.model)).eval()
-    load_checkpoint(model, files.starts[network], map_location='cpu', strict=False, logger='silent')
+    if network in files.starts:
+        load_checkpoint(model, files.starts[network], map_location='cpu', strict=False, logger='silent')
+    else:
+        with contextlib.redirect_stdout(io.StringIO()):  # MMEngine prints which files it loads
+            model.init_weights()
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     batch = pseudo_collate([dataset[index] for index in range(min(NUM_SAMPLES, len(dataset)))])
     return list(model.backbone(model.data_preprocessor(batch)['inputs']))

@@ -30,7 +30,7 @@ photographs = dict(_base_.train_dataloader.dataset, pipeline=[])
 drawn_people = dict(photographs, data_root='{{$CA_HRNET_DATA:data}}/drawn/')
 # Persistent workers would delay the end by 5 seconds each if another loader was started after them.
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=2,
     persistent_workers=False,
     dataset=dict(
@@ -38,23 +38,32 @@ train_dataloader = dict(
         type='CombinedDataset',
         metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
         datasets=[photographs, drawn_people],
-        sample_ratio_factor=[1, 0.3],
+        sample_ratio_factor=[1, 0.15],
         pipeline=train_pipeline,
     ),
 )
 # Ground-truth boxes, so that tests measure poses alone.
 val_dataloader = test_dataloader = dict(batch_size=64, persistent_workers=False, dataset=dict(bbox_file=None))
 
-optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.01))
-train_cfg = dict(max_epochs=70, val_interval=10)
+optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(type='AdamW', lr=2.5e-3, weight_decay=0.01))
+train_cfg = dict(max_epochs=140, val_interval=10)
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=5, start_factor=0.02, by_epoch=True, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', begin=5, end=70, eta_min_ratio=1e-3, by_epoch=True, convert_to_iter_based=True),
+    dict(
+        type='CosineRestartLR',
+        begin=5,
+        end=140,
+        periods=[55, 80],
+        restart_weights=[1, 0.6],
+        eta_min_ratio=1e-3,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
 ]
 # The average includes the statistics of norms, which would otherwise be those of other weights.
 custom_hooks = [
     *_base_.custom_hooks,
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002, update_buffers=True, priority=49),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.001, update_buffers=True, priority=49),
 ]
 
 default_hooks = dict(

@@ -1,7 +1,7 @@
 # The small HRNet for a few more epochs on one data set in COCO format, from weights that load_from names.
 _base_ = './hrnet_w16_128x96.py'
 
-train_dataloader = dict(batch_size=32, dataset=dict(_base_.photographs, _delete_=True, pipeline=_base_.train_pipeline))
+train_dataloader = dict(dataset=dict(_base_.photographs, _delete_=True, pipeline=_base_.train_pipeline))
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=1e-3))
 train_cfg = dict(max_epochs=3, val_interval=1)
 param_scheduler = [

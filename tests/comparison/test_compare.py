@@ -213,10 +213,21 @@ def test_the_start_must_be_the_baseline_s_byte_for_byte(compare, tmp_path):
     assert config.load_from is None
 
 
-def test_weights_of_another_head_are_compared_by_the_feature_maps(compare, tmp_path):
+@pytest.mark.parametrize(
+    'model, load_from',
+    [
+        ('head=dict(final_layer=dict(kernel_size=3))', ['--load-from', SMALL_HRNET]),
+        (
+            "backbone=dict(init_cfg=dict(_delete_=True, type='Pretrained', "
+            f"checkpoint={SMALL_HRNET!r}, prefix='backbone.'))",
+            [],
+        ),
+    ],
+)
+def test_weights_without_the_head_are_compared_by_the_feature_maps(compare, tmp_path, model, load_from):
     other = tmp_path / 'other.py'
-    other.write_text(f'_base_ = {CONFIG!r}\nmodel = dict(head=dict(final_layer=dict(kernel_size=3)))')
-    code, _, err = compare(other, '--attention', 'coord', 'eca', '--load-from', SMALL_HRNET, '--seeds', 0)
+    other.write_text(f'_base_ = {CONFIG!r}\nmodel = dict({model})')
+    code, _, err = compare(other, '--attention', 'coord', 'eca', *load_from, '--seeds', 0)
     assert code == 0, err
     assert 'start of HRNet, CA-HRNet, ECA-HRNet: the feature maps are the same, bit for bit' in err
 
