@@ -236,7 +236,8 @@ def _legend(comparison: Comparison) -> str:
     deviations = 'Each figure is the mean over runs, ± their standard deviation. ' if len(comparison.runs) > 1 else ''
     if comparison.files.unit == 'fold':
         deviations = 'Each person was tested once, by the networks of their fold. '
-    covered = comparison.rows[-1].covered
+    row = comparison.rows[-1]
+    covered = row.covered if any(interval.is_known for interval in row.intervals.values()) else ''
     intervals = f' with its 95 % interval over {covered}' if covered else ''
     images = '' if comparison.protocol or not covered else ' It does not cover other images.'
     return f'{deviations}Below it is the difference to {comparison.rows[0].result.name}{intervals}.{images}'
