@@ -68,14 +68,16 @@ def head_problems(model: dict | None, dataset_keypoints: int, pipeline: Sequence
     model = model or {}
     # A network of several data sets gives some of its keypoints, and UDP may have offsets beside heatmaps.
     chooses = 'output_keypoint_indices' in (model.get('test_cfg') or {})
-    out_channels = (model.get('head') or {}).get('out_channels')
-    if type_name(model) != 'TopdownPoseEstimator' or chooses or not isinstance(out_channels, int):
+    head = model.get('head') or {}
+    name = 'num_joints' if 'num_joints' in head else 'out_channels'  # of regression heads, and of the others
+    number = head.get(name)
+    if type_name(model) != 'TopdownPoseEstimator' or chooses or not isinstance(number, int):
         return
     converters = [transform for transform in pipeline if type_name(transform) == 'KeypointConverter']
     num_keypoints = converters[-1].get('num_keypoints') if converters else dataset_keypoints
-    if out_channels not in (num_keypoints, 3 * num_keypoints):
+    if number not in (num_keypoints, 3 * num_keypoints):
         giver = f'KeypointConverter of {key} gives' if converters else f'{key} has'
-        yield f'model.head.out_channels={out_channels}, and {giver} {num_keypoints} keypoints: give the head as many'
+        yield f'model.head.{name}={number}, and {giver} {num_keypoints} keypoints: give the head as many'
 
 
 def annotation_problems(annotations: list[dict], content: dict, path: str) -> Iterator[str]:

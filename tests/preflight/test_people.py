@@ -132,6 +132,13 @@ def test_a_converter_gives_the_head_its_number_of_keypoints(config, coco):
     assert check_config(config).problems == []
 
 
+def test_a_regression_head_has_as_many_joints_as_the_data(config, coco):
+    config.model.head = dict(type='RLEHead', in_channels=16, num_joints=21)
+    assert 'model.head.num_joints=21, and train_dataloader has 17 keypoints' in check_config(config).problems[0]
+    config.model.head.num_joints = 17
+    assert check_config(config).problems == []
+
+
 def test_networks_that_choose_keypoints_or_add_offsets_are_sound(config, coco):
     for head, test_cfg in ((51, {}), (19, dict(output_keypoint_indices=list(range(17))))):
         config.model.head.out_channels = head
