@@ -217,7 +217,7 @@ def _people_problems(
     described = [dataset for dataset in datasets if dataset.metainfo]
     for dataset in described:
         flips = any(type_name(transform) == 'RandomFlip' for transform in dataset.pipeline) or flip_test
-        problems += people.keypoint_problems(dataset.metainfo, content, path, flips)
+        problems += people.keypoint_problems(dataset.metainfo, dataset.key, content, path, flips, bool(metrics))
         problems += people.head_problems(model, dataset.num_keypoints, dataset.pipeline, dataset.key)
     if described:
         _, annotations = coco_files.left_out(content)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from reprlib import repr as short
 
 import numpy as np
 
@@ -13,34 +14,42 @@ BOXES = 'give [left, top, width, height] in pixels'
 SIDES = {'left': 'right', 'l': 'r'}
 
 
-def keypoint_problems(metainfo: dict, content: dict, path: str, flips: bool) -> Iterator[str]:
+def keypoint_problems(metainfo: dict, key: str, content: dict, path: str, flips: bool, has_oks: bool) -> Iterator[str]:
     """Yields what is wrong with a data set's description of its keypoints, also beside the names in a file.
 
     Args:
         metainfo (dict): MMPose's parsed metainfo of the data set.
+        key (str): The data set's loader in the config.
         content (dict): What the annotation file holds.
         path (str): The annotation file.
         flips (bool): Whether images are flipped to train or to test.
+        has_oks (bool): Whether people of the file are evaluated by OKS, which needs sigmas.
     """
     num_keypoints, names = metainfo['num_keypoints'], list(metainfo['keypoint_id2name'].values())
-    for key, name in dict(sigmas='sigmas', dataset_keypoint_weights='joint_weights').items():
-        if len(metainfo.get(key, names)) not in (0, num_keypoints):  # without OKS, data sets need none
-            yield f'metainfo has {len(metainfo[key])} {name} for {num_keypoints} keypoints: give one for each'
-    if min(metainfo.get('sigmas', ()), default=1) <= 0:
-        yield f'metainfo has a sigma of {min(metainfo["sigmas"])}, by which OKS divides: give each over 0'
+    owner, keys = f'metainfo of {key}', list(metainfo['keypoint_id2name'])
+    if keys != list(range(num_keypoints)):
+        yield f'{owner} has keypoint_info of keys {short(keys)}: number the keypoints 0, 1, 2 and so on, in this order'
+        return
+    for attribute, name in dict(sigmas='sigmas', dataset_keypoint_weights='joint_weights').items():
+        number = np.size(metainfo.get(attribute, names))
+        if number != num_keypoints and (number or (name == 'sigmas' and has_oks)):
+            yield f'{owner} has {number} {name} for {num_keypoints} keypoints: give one for each'
+    wrong = [sigma for sigma in np.ravel(metainfo.get('sigmas', ())) if sigma <= 0 or sigma > 1]
+    if wrong:
+        yield f'{owner} has a sigma of {wrong[0]:g}: OKS divides by it, so give each over 0 and at most 1, such as 0.05'
     flipped, spelt = metainfo['flip_indices'], [str(name).lower() for name in names]
     mirrored = [re.sub('left|(?<![a-z])l(?![a-z])', lambda side: SIDES[side[0]], name) for name in spelt]
     for index, name in enumerate(mirrored if flips else ()):
         if name != spelt[index] and name in spelt and flipped[index] == index:
             yield (
-                f'metainfo has no swap for {names[index]} and {names[spelt.index(name)]}, and flipped images exchange '
+                f'{owner} has no swap for {names[index]} and {names[spelt.index(name)]}, and flipped images exchange '
                 'them: give swap to both'
             )
             break
     for index, other in enumerate(flipped):
         if flipped[other] != index:
             yield (
-                f'swap in metainfo leads from {names[index]} to {names[other]} and not back, so the flip test adds a '
+                f'swap in {owner} leads from {names[index]} to {names[other]} and not back, so the flip test adds a '
                 'false peak: give both'
             )
             break
@@ -50,12 +59,12 @@ def keypoint_problems(metainfo: dict, content: dict, path: str, flips: bool) -> 
         if not isinstance(in_file, list) or not in_file:
             continue
         if len(in_file) != num_keypoints:
-            yield f'{path} lists {len(in_file)} keypoints, and metainfo has {num_keypoints}: describe the same ones'
+            yield f'{path} lists {len(in_file)} keypoints, and {owner} has {num_keypoints}: describe the same ones'
             continue
         ours, theirs = [_plain(name) for name in names], [_plain(name) for name in in_file]
         if ours != theirs and sorted(ours) == sorted(theirs):
             wrong = next(index for index in range(num_keypoints) if ours[index] != theirs[index])
-            yield f'keypoint {wrong} is {in_file[wrong]} in {path} and {names[wrong]} in metainfo: use one order'
+            yield f'keypoint {wrong} is {in_file[wrong]} in {path} and {names[wrong]} in {owner}: use one order'
 
 
 def _plain(name) -> str:

@@ -95,11 +95,22 @@ def test_a_description_of_keypoints_that_does_not_add_up_is_a_problem(config, co
     (line,) = problems(metainfo, out_channels=17)
     assert 'out_channels=17' in line and '5 keypoints' in line
     (line,) = problems(metainfo | dict(sigmas=[0.05] * 4))
-    assert '4 sigmas for 5 keypoints' in line
+    assert 'metainfo of test_dataloader has 4 sigmas for 5 keypoints' in line
+    (line,) = problems(metainfo | dict(sigmas=[]))
+    assert '0 sigmas for 5 keypoints' in line, 'the evaluator needs them'
+    (line,) = problems(metainfo | dict(sigmas=None))
+    assert '1 sigmas for 5 keypoints' in line
+    assert problems(metainfo | dict(joint_weights=[])) == []
     (line,) = problems(metainfo | dict(joint_weights=[1.0] * 6))
     assert '6 joint_weights for 5 keypoints' in line
     (line,) = problems(metainfo | dict(sigmas=[0.05] * 4 + [0]))
     assert 'a sigma of 0' in line
+    (line,) = problems(metainfo | dict(sigmas=[2.5] * 5))
+    assert 'a sigma of 2.5' in line, 'in percent'
+    for keys in ((1, 2, 3, 4, 5), (1, 0, 2, 3, 4), '01234'):
+        keypoints = dict(zip(keys, metainfo['keypoint_info'].values(), strict=True))
+        (line,) = problems(metainfo | dict(keypoint_info=keypoints))
+        assert f'metainfo of test_dataloader has keypoint_info of keys {[*keys]}' in line
     unswapped = copy.deepcopy(metainfo)
     for keypoint in unswapped['keypoint_info'].values():
         keypoint['swap'] = ''
@@ -119,7 +130,7 @@ def test_a_description_of_keypoints_that_does_not_add_up_is_a_problem(config, co
     names.pop()
     change(five)
     (line,) = problems(metainfo)
-    assert 'lists 4 keypoints, and metainfo has 5' in line
+    assert 'lists 4 keypoints, and metainfo of test_dataloader has 5' in line
 
 
 def test_a_converter_gives_the_head_its_number_of_keypoints(config, coco):
