@@ -14,6 +14,8 @@ COCO = ('AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'A
 COCO_CROWD = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'AP(E)', 'AP(M)', 'AP(H)')
 LEVELS = ('crowd_levels', 'hidden_levels', 'overlap_levels')
 PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}  # by norm_item
+MPII_PARTS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
+JHMDB_PARTS = ('Head', 'Sho', 'Elb', 'Wri', 'Hip', 'Knee', 'Ank')
 
 
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
@@ -36,7 +38,8 @@ def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
             return
     for key, name in _monitored(cfg):
         if figures and name not in figures:
-            report.problems.append(f"{key}={name!r} is no figure of val_evaluator: give one such as '{figures[0]}'")
+            example = next(figure for figure in figures if ' ' not in figure)
+            report.problems.append(f'{key}={name!r} is no figure of val_evaluator: give one such as {example!r}')
 
 
 def _figures(metric: dict) -> list[str]:
@@ -51,15 +54,19 @@ def _figures(metric: dict) -> list[str]:
     if kind is metrics.KeypointPartitionMetric:
         inner = _figures(metric['metric'])
         return [f'{part}/{name}' for part in metric['partitions'] for name in inner]
-    if kind in (metrics.CocoMetric, CrowdCocoMetric):
+    if kind in (metrics.CocoMetric, metrics.CocoWholeBodyMetric, CrowdCocoMetric):
         names = [*(COCO_CROWD if metric.get('iou_type') == 'keypoints_crowd' else COCO)]
         if kind is CrowdCocoMetric:
             levels = level_splits(**{name: metric[name] for name in LEVELS if name in metric})
             levels = [f'({level.measure} {level.name})' for level in levels]
             names += [f'{name} {level}' for level in levels for name in ('AP', 'AR', 'instances')]
-    elif kind is metrics.PCKAccuracy:
+    elif kind is metrics.MpiiPCKAccuracy:
+        names = [*(f'{part} PCK' for part in MPII_PARTS), 'PCK', 'PCK@0.1']
+    elif kind in (metrics.PCKAccuracy, metrics.JhmdbPCKAccuracy):
         items = metric.get('norm_item', 'bbox')
+        parts = () if kind is metrics.PCKAccuracy else JHMDB_PARTS
         names = [PCK[item] for item in ([items] if isinstance(items, str) else items)]
+        names = [figure for name in names for figure in (*(f'{part} {name}' for part in parts), name)]
     elif kind in (metrics.AUC, metrics.EPE, metrics.NME):
         names = [kind.__name__]
     else:

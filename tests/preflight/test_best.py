@@ -34,11 +34,15 @@ def test_a_figure_that_no_evaluator_gives_is_a_problem(config, coco, figure):
         (dict(type='EPE'), {'EPE'}),
         (dict(type='KeypointPartitionMetric', metric=dict(type='EPE'), partitions=PARTS), {'all/EPE', 'face/EPE'}),
         (dict(type='CocoMetric', iou_type='keypoints_crowd', prefix='crowdpose'), {'crowdpose/AP(E)'}),
+        (dict(type='CocoWholeBodyMetric'), {'coco-wholebody/AP'}),
+        (dict(type='MpiiPCKAccuracy'), {'PCK', 'Wrist PCK', 'PCK@0.1'}),
+        (dict(type='JhmdbPCKAccuracy', norm_item=['bbox', 'torso']), {'PCK', 'tPCK', 'Elb tPCK'}),
     ],
 )
 def test_each_metric_of_mmpose_gives_its_figures(config, metric, figures):
     config.val_evaluator = [config.val_evaluator, metric]
     names = ['PCK', 'PCKh', 'tPCK', 'AUC', 'hand/AUC', 'NME', 'EPE', 'all/EPE', 'face/EPE', 'crowdpose/AP(E)']
+    names += ['coco-wholebody/AP', 'Wrist PCK', 'PCK@0.1', 'Elb tPCK']
     config.default_hooks.checkpoint.save_best = names
     assert len(problems(config)) == len(names) - len(figures)
     assert not [name for name in figures if f'={name!r}' in str(problems(config))]
