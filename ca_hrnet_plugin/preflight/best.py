@@ -1,5 +1,6 @@
 """The figures by which a run keeps its best checkpoint, stops early and lowers its learning rate."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from mmengine.config import Config
@@ -19,27 +20,44 @@ JHMDB_PARTS = ('Head', 'Sho', 'Elb', 'Wri', 'Hip', 'Knee', 'Ank')
 
 
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
-    """Checks what hooks and schedules monitor against MMPose's metrics.
+    """Checks the figures of MMPose's metrics, and what hooks and schedules monitor.
 
-    Otherwise a run ends after the first validation, or never stops early.
+    Otherwise a run ends after the first validation or test, never stops early, or keeps its worst checkpoint.
 
     Args:
         cfg (Config): A whole config, whose default scope is the current one.
         parts (Collection[str]): Which of ``'train'``, ``'val'`` and ``'test'`` will run.
         report (Report): Where problems go.
     """
-    if 'val' not in parts or cfg.get('val_cfg') is None:
-        return
-    figures = []
-    for metric in metric_configs(cfg.get('val_evaluator')):
-        try:
-            figures += _figures(metric)
-        except Exception:  # figures of a third-party metric, or a problem that check_data reports
-            return
+    for part in ('val', 'test'):
+        if part not in parts or cfg.get(f'{part}_cfg') is None:
+            continue
+        figures = _all_figures(cfg.get(f'{part}_evaluator'))
+        repeated = [name for name, count in Counter(figures).items() if count > 1]
+        if repeated:
+            report.problems.append(
+                f'{repeated[0]!r} is a figure of two metrics of {part}_evaluator: give each a prefix'
+            )
+        if part == 'val':
+            _check_monitored(cfg, figures, report)
+
+
+def _check_monitored(cfg: Config, figures: list[str], report: Report) -> None:
     for key, name in _monitored(cfg):
         if figures and name not in figures:
             example = next(figure for figure in figures if ' ' not in figure)
             report.problems.append(f'{key}={name!r} is no figure of val_evaluator: give one such as {example!r}')
+
+
+def _all_figures(evaluator: dict | list | None) -> list[str]:
+    """The figures of an evaluator, in its order; empty if those of a metric are unknown."""
+    figures = []
+    for metric in metric_configs(evaluator):
+        try:
+            figures += _figures(metric)
+        except Exception:  # figures of a third-party metric, or a problem that check_data reports
+            return []
+    return figures
 
 
 def _figures(metric: dict) -> list[str]:

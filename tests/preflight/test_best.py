@@ -62,6 +62,17 @@ def test_hooks_and_schedules_monitor_figures_too(config):
     assert problems(config) == []
 
 
+@pytest.mark.parametrize(('part', 'purpose'), [('val', 'train'), ('test', 'test')])
+def test_metrics_with_the_same_figures_are_a_problem(config, coco, part, purpose):
+    """MMEngine would raise a ValueError after the first validation, or at the end of a test."""
+    metric = config[f'{part}_evaluator']
+    config[f'{part}_evaluator'] = [metric, dict(metric, nms_mode='none')]
+    (line,) = check_config(config, purpose).problems
+    assert f"'coco/AP' is a figure of two metrics of {part}_evaluator" in line
+    config[f'{part}_evaluator'][1].prefix = 'without nms'
+    assert check_config(config, purpose).problems == []
+
+
 def test_evaluators_whose_figures_are_unknown_are_not_judged(config, coco):
     config.default_hooks.checkpoint.save_best = 'posetrack18/Total AP'
     for evaluator in (dict(type='PoseTrack18Metric', ann_file=str(coco.val)), [], dict(type='MPJPE')):
