@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import METRICS
 from mmpose.evaluation import metrics
 
@@ -16,6 +17,7 @@ COCO_CROWD = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'AP(E)', 'AP(M)'
 LEVELS = ('crowd_levels', 'hidden_levels', 'overlap_levels')
 PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}  # by norm_item
 MPII_PARTS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
+LOWER_IS_BETTER = ('EPE', 'NME')  # ends of names
 JHMDB_PARTS = ('Head', 'Sho', 'Elb', 'Wri', 'Hip', 'Knee', 'Ank')
 
 
@@ -43,10 +45,26 @@ def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
 
 
 def _check_monitored(cfg: Config, figures: list[str], report: Report) -> None:
-    for key, name in _monitored(cfg):
-        if figures and name not in figures:
+    for key, name, rule in _monitored(cfg):
+        if not figures:
+            continue
+        figure = figures[0] if name == 'auto' else name
+        better = 'less' if figure.endswith(LOWER_IS_BETTER) else 'greater'
+        if figure not in figures:
             example = next(figure for figure in figures if ' ' not in figure)
             report.problems.append(f'{key}={name!r} is no figure of val_evaluator: give one such as {example!r}')
+        elif not _prefers(better, figure, rule):
+            place, given = key.rpartition('.')[0], 'needs a rule' if rule is None else f'has rule={rule!r}'
+            report.problems.append(f'{place} {given} for {figure!r}: give rule={better!r}')
+
+
+def _prefers(better: str, figure: str, rule: str | None) -> bool:
+    """Whether MMEngine takes the better figure for the better one; without a rule, it infers one from the name."""
+    try:
+        is_better = CheckpointHook(save_best=figure, rule=rule).is_better_than[figure]
+    except (ValueError, KeyError):
+        return False
+    return is_better(0, 1) == (better == 'less')
 
 
 def _all_figures(evaluator: dict | list | None) -> list[str]:
@@ -93,20 +111,22 @@ def _figures(metric: dict) -> list[str]:
     return [f'{prefix}/{name}' if prefix else name for name in names]
 
 
-def _monitored(cfg: Config) -> Iterator[tuple[str, str]]:
-    """Yields each figure that a run needs, after its key in the config."""
+def _monitored(cfg: Config) -> Iterator[tuple[str, str, str | None]]:
+    """Yields each figure that a run needs, after its key in the config and before its rule, if it has one."""
     hooks = {f'default_hooks.{name}': hook for name, hook in (cfg.get('default_hooks') or {}).items()}
     hooks |= {f'custom_hooks.{index}': hook for index, hook in enumerate(cfg.get('custom_hooks') or [])}
     for key, hook in hooks.items():
-        names = (hook or {}).get('save_best') or []
-        for name in [names] if isinstance(names, str) else names:
-            if name != 'auto':
-                yield f'{key}.save_best', name
-        if type_name(hook or {}) == 'EarlyStoppingHook':
-            yield f'{key}.monitor', hook.get('monitor')
+        hook = hook or {}
+        names, rules = hook.get('save_best') or [], hook.get('rule')
+        names = [names] if isinstance(names, str) else names
+        rules = [rules] * len(names) if rules is None or isinstance(rules, str) else rules
+        for name, rule in zip(names, rules, strict=False):
+            yield f'{key}.save_best', name, rule
+        if type_name(hook) == 'EarlyStoppingHook':
+            yield f'{key}.monitor', hook.get('monitor'), hook.get('rule')
     schedules = cfg.get('param_scheduler') or []
     parts = schedules.values() if isinstance(schedules, dict) and 'type' not in schedules else [schedules]
     for part in parts:  # a schedule, or a list of them, for each optimizer
         for schedule in part if isinstance(part, list | tuple) else [part]:
             if type_name(schedule).startswith('ReduceOnPlateau') and schedule.get('by_epoch', True):
-                yield 'param_scheduler.monitor', schedule.get('monitor', 'loss')
+                yield 'param_scheduler.monitor', schedule.get('monitor', 'loss'), schedule.get('rule', 'less')

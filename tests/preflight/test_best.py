@@ -62,6 +62,37 @@ def test_hooks_and_schedules_monitor_figures_too(config):
     assert problems(config) == []
 
 
+@pytest.mark.parametrize(
+    ('metric', 'figure', 'rule', 'right'),
+    [
+        (dict(type='EPE'), 'EPE', 'greater', 'less'),
+        (dict(type='NME', norm_mode='keypoint_distance'), 'auto', None, 'less'),
+        (dict(type='PCKAccuracy'), 'auto', None, 'greater'),
+        (dict(type='PCKAccuracy'), ['PCK'], ['less'], 'greater'),
+    ],
+)
+def test_a_rule_that_keeps_the_worst_checkpoint_or_cannot_be_inferred_is_a_problem(
+    config, coco, metric, figure, rule, right
+):
+    config.val_evaluator = metric
+    config.default_hooks.checkpoint.update(save_best=figure, rule=rule)
+    (line,) = check_config(config).problems
+    assert line.startswith('default_hooks.checkpoint ') and line.endswith(f": give rule='{right}'")
+    config.default_hooks.checkpoint.rule = right
+    assert check_config(config).problems == []
+    config.val_evaluator = dict(type='AUC')
+    config.default_hooks.checkpoint.update(save_best='AUC', rule=None)
+    assert check_config(config).problems == [], 'MMEngine infers it'
+
+
+def test_a_schedule_takes_a_higher_ap_for_better(config, coco):
+    config.param_scheduler = [dict(type='ReduceOnPlateauLR', monitor='coco/AP')]
+    (line,) = check_config(config).problems
+    assert line == "param_scheduler has rule='less' for 'coco/AP': give rule='greater'"
+    config.param_scheduler[0].rule = 'greater'
+    assert check_config(config).problems == []
+
+
 @pytest.mark.parametrize(('part', 'purpose'), [('val', 'train'), ('test', 'test')])
 def test_metrics_with_the_same_figures_are_a_problem(config, coco, part, purpose):
     """MMEngine would raise a ValueError after the first validation, or at the end of a test."""
