@@ -87,7 +87,7 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
             content = _read(path, datasets, metrics, report)
             report.problems += _people_problems(cfg, datasets, metrics, content, path)
             for dataset in datasets:
-                image_ids = _image_ids(dataset, content, path, report)
+                image_ids = _image_ids(dataset, metrics, content, path, report)
                 images = [image for image in content['images'] if image['id'] in image_ids]
                 if _exists(dataset.folders['img'], '', [dataset.config, *dataset.pipeline], known, report):
                     _check_images(dataset, images, path, decode, report)
@@ -227,7 +227,9 @@ def _people_problems(
     return list(dict.fromkeys(problems))
 
 
-def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Collection[int]:
+def _image_ids(
+    dataset: Dataset, metrics: list[tuple[str, dict, int]], content: dict, path: str, report: Report
+) -> Collection[int]:
     """The ids of the images that will be loaded; a note counts the records that are left out."""
     config, source, reasons = dataset.config, path, Counter()
     if not dataset.num_keypoints or config.get('data_mode', 'topdown') != 'topdown':
@@ -250,12 +252,29 @@ def _image_ids(dataset: Dataset, content: dict, path: str, report: Report) -> Co
         reasons, used = coco_files.left_out(content)
         places = {image['id']: place for place, image in enumerate(content['images'])}
         used.sort(key=lambda record: places[record['image_id']])  # MMPose goes through images
-    used = _chosen(config, used, reasons)
+    everyone, used = used, _chosen(config, used, reasons)
+    report.problems += _missed_problems(dataset, metrics, everyone, used, path)
     rest = f'; left out: {counted(reasons)}' if reasons else ''
     if not used:
         raise coco_files.InvalidFileError([f'{source} ({dataset.key}) holds no instance{rest}: give {kind} of people'])
     report.notes.append(f'{dataset.key}: {len(used)} {kind} of {source} are used{rest}')
     return {record['image_id'] for record in used}
+
+
+def _missed_problems(
+    dataset: Dataset, metrics: list[tuple[str, dict, int]], everyone: list[dict], used: list[dict], path: str
+) -> Iterator[str]:
+    """Yields whether an evaluator counts people as missed whom a data set's own options leave out."""
+    config, evaluator = dataset.config, f'{dataset.key.partition("_")[0]}_evaluator'
+    reads_file = any(key == evaluator and metric.get('ann_file') for key, metric, _ in metrics)
+    option = 'sample_interval' if config.get('indices') is None else 'indices'
+    is_used = option == 'indices' or config.get(option, 1) > 1
+    missed = {record['image_id'] for record in everyone} - {record['image_id'] for record in used}
+    if missed and reads_file and is_used:
+        yield (
+            f'{option} of {dataset.key} leaves out {len(missed)} images, and {evaluator} evaluates all of {path}: '
+            'their people would count as missed, so give a file of the chosen images'
+        )
 
 
 def _chosen(config: dict, records: list[dict], reasons: Counter) -> list[dict]:

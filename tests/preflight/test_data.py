@@ -129,6 +129,21 @@ def test_people_are_counted_as_mmpose_loads_them(config, coco, options, num_used
     assert 'holds no instance; left out: 4 by' in line
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'), [(dict(indices=1), 'indices of test'), (dict(sample_interval=2), 'sample_interval of test')]
+)
+def test_people_who_are_not_loaded_but_evaluated_are_a_problem(config, coco, options, message):
+    """COCOeval would count them as missed: perfect poses would have an AP of 0.5."""
+    config.test_dataloader.dataset.update(options, bbox_file=None)
+    (line,) = problems(config, 'test')
+    assert f'{message}_dataloader leaves out 1 images, and test_evaluator evaluates all of {coco.val}' in line
+    config.test_evaluator.ann_file = None
+    assert problems(config, 'test') == [], 'the metric takes the people from the data set'
+    config.test_evaluator.ann_file = str(coco.val)
+    config.test_dataloader.dataset.update(indices=4, sample_interval=1)
+    assert problems(config, 'test') == [], 'nobody is left out'
+
+
 @pytest.mark.parametrize('options', [dict(indices=1), dict(indices=[1]), dict(sample_interval=2), dict(test_mode=True)])
 def test_images_of_bottom_up_data_are_counted_as_mmpose_loads_them(config, coco, change, options):
     change(lambda content: content['images'].append(dict(content['images'][1], id=33)))
