@@ -87,7 +87,9 @@ def check_data(cfg: Config, parts: Collection[str], report: Report, decode: bool
             content = _read(path, datasets, metrics, report)
             report.problems += _people_problems(cfg, datasets, metrics, content, path)
             for dataset in datasets:
-                image_ids = _image_ids(dataset, metrics, content, path, report)
+                used = _used_records(dataset, metrics, content, path, report)
+                report.problems += _batch_problems(cfg[dataset.key], dataset, len(used))
+                image_ids = {record['image_id'] for record in used}
                 images = [image for image in content['images'] if image['id'] in image_ids]
                 if _exists(dataset.folders['img'], '', [dataset.config, *dataset.pipeline], known, report):
                     _check_images(dataset, images, path, decode, report)
@@ -227,10 +229,10 @@ def _people_problems(
     return list(dict.fromkeys(problems))
 
 
-def _image_ids(
+def _used_records(
     dataset: Dataset, metrics: list[tuple[str, dict, int]], content: dict, path: str, report: Report
-) -> Collection[int]:
-    """The ids of the images that will be loaded; a note counts the records that are left out."""
+) -> list[dict]:
+    """The people or images that will be loaded, by their ``image_id``; a note counts those that are left out."""
     config, source, reasons = dataset.config, path, Counter()
     if not dataset.num_keypoints or config.get('data_mode', 'topdown') != 'topdown':
         kind, used = 'images', [dict(image_id=image['id']) for image in content['images']]
@@ -258,7 +260,17 @@ def _image_ids(
     if not used:
         raise coco_files.InvalidFileError([f'{source} ({dataset.key}) holds no instance{rest}: give {kind} of people'])
     report.notes.append(f'{dataset.key}: {len(used)} {kind} of {source} are used{rest}')
-    return {record['image_id'] for record in used}
+    return used
+
+
+def _batch_problems(loader: dict, dataset: Dataset, number: int) -> Iterator[str]:
+    """Yields whether a loader of a single data set, which is not wrapped, has no whole batch and drops the rest."""
+    size = loader.get('batch_size', 1)
+    if loader.get('drop_last') and loader.get('dataset') is dataset.config and number < size:
+        yield (
+            f'{dataset.key} has batch_size={size} and drop_last=True, and {number} instances: there would be no batch, '
+            'so give a smaller batch_size, or drop_last=False'
+        )
 
 
 def _missed_problems(

@@ -175,6 +175,15 @@ def test_wrappers_that_leave_nothing_to_load_are_a_problem(config, coco, wrapper
     assert problem is None or problem in lines[0]
 
 
+def test_a_batch_that_is_never_full_and_dropped_is_a_problem(config, coco):
+    """MMEngine would train on nothing, epoch after epoch."""
+    config.train_dataloader.update(batch_size=5, drop_last=True)
+    (line,) = problems(config)
+    assert 'train_dataloader has batch_size=5 and drop_last=True, and 4 instances' in line
+    config.train_dataloader.batch_size = 4
+    assert problems(config) == []
+
+
 def test_detections_below_the_threshold_are_left_out(config, coco):
     config.test_dataloader.dataset.filter_cfg = dict(bbox_score_thr=0.95)
     (line,) = problems(config, 'test')
