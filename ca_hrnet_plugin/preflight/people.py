@@ -111,12 +111,26 @@ def annotation_problems(annotations: list[dict], content: dict, path: str) -> It
             (points.max((1, 2)) <= 1) & (points % 1 != 0).any((1, 2)),
         ),
     }
+    lines = []
     for kind, (hint, is_wrong) in kinds.items():
-        yield from _line([annotations[index]['id'] for index in np.flatnonzero(is_wrong)], path, kind, hint)
-    outside = ((points < 0) | (points > sizes[:, None])).any(2) & (v > 0)
-    if np.mean(outside.sum(1) > (v > 0).sum(1) / 2) > 0.5:
-        yield f'most people of {path} have most keypoints outside their image: give pixels of images of the given size'
-    yield from _edges(boxes, sizes, path)
+        lines += _line([annotations[index]['id'] for index in np.flatnonzero(is_wrong)], path, kind, hint)
+    if _are_outside(points, v, np.zeros_like(sizes), sizes):
+        lines.append(
+            f'most people of {path} have most keypoints outside their image: give pixels of images of the given size'
+        )
+    lines += _edges(boxes, sizes, path)
+    if not lines and _are_outside(points, v, boxes[:, :2], boxes[:, :2] + boxes[:, 2:]):
+        lines.append(
+            f'most people of {path} have most keypoints outside their box, as where boxes are [centre x, centre y, '
+            f'width, height]: {BOXES}'
+        )
+    yield from lines
+
+
+def _are_outside(points: np.ndarray, v: np.ndarray, start: np.ndarray, end: np.ndarray) -> bool:
+    """Whether most people have most labelled keypoints outside an area of their own from start to end."""
+    outside = ((points < start[:, None]) | (points > end[:, None])).any(2) & (v > 0)
+    return np.mean(outside.sum(1) > (v > 0).sum(1) / 2) > 0.5
 
 
 def area_problems(annotations: list[dict], path: str) -> Iterator[str]:

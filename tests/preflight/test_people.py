@@ -28,6 +28,10 @@ def people_with(**fields):
         (person_with(keypoints=[0.4, 0.6, 2] * 17), '501 of .* has all keypoints between 0 and 1'),
         (person_with(area=0, bbox=[99, 99, 9, 9]), 'an area of at most 1'),
         (people_with(bbox=[20, 20, 50, 45]), 'lead out of their image, as .left, top, right, bottom. would'),
+        (
+            people_with(bbox=[20, 22, 30, 25], keypoints=[9, 15, 2] * 12 + [30, 30, 2] * 5),
+            'centre x, centre y',
+        ),
         (people_with(keypoints=[9, 9, 2] * 8 + [90, 9, 2] * 9), 'most keypoints outside their image'),
     ],
 )
