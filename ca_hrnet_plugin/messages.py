@@ -1,12 +1,14 @@
 """Helpers for this plugin's one-line error messages."""
 
 import textwrap
+import traceback
 from collections.abc import Mapping, Sequence
 
 
 def in_one_line(error: BaseException) -> str:
-    """The type and message of a third-party error, shortened to one line."""
-    return textwrap.shorten(f'{type(error).__name__}: {error}', 300, placeholder=' ...')
+    """The type and message of a third-party error, or without a message its line of code, shortened to one line."""
+    message = str(error) or ''.join(frame.line for frame in traceback.extract_tb(error.__traceback__)[-1:])
+    return textwrap.shorten(f'{type(error).__name__}: {message}', 300, placeholder=' ...')
 
 
 def and_more(rest: Sequence) -> str:

@@ -275,8 +275,11 @@ def evaluated_categories(content: dict, ann_file: str | Path) -> set[int]:
         if annotation['image_id'] in images and counts(annotation)
     } & categories
     if not evaluated:
-        reasons = counted(unreached(content)) or 'it has no labelled people'
-        raise InvalidFileError([f'{ann_file} leaves nothing to evaluate ({reasons}): list the category of its people'])
+        if reasons := unreached(content):
+            reason, hint = counted(reasons), 'list the images and the category of its people'
+        else:
+            reason, hint = 'no person has labelled keypoints and iscrowd 0', 'give annotations of people'
+        raise InvalidFileError([f'{ann_file} leaves nothing to evaluate ({reason}): {hint}'])
     return evaluated
 
 

@@ -244,7 +244,21 @@ def test_data_behind_a_remote_backend_is_skipped(config, coco, changed):
     assert sum(note.endswith('remote backend: skipped') for note in report.notes) == 2, 'annotations and images'
 
 
-@pytest.mark.parametrize('changed', [dict(type='NoSuchDataset'), dict(metainfo=dict(from_file='nowhere.py'))])
-def test_a_data_set_that_cannot_be_built_is_a_problem(config, coco, changed):
+@pytest.mark.parametrize(
+    ('changed', 'reason'),
+    [
+        (dict(type='NoSuchDataset'), 'KeyError'),
+        (dict(metainfo=dict(from_file='nowhere.py')), 'FileNotFoundError'),
+        (dict(metainfo=dict(dataset_name='mine')), "AssertionError: assert 'keypoint_info' in metainfo"),
+    ],
+)
+def test_a_data_set_that_cannot_be_built_is_a_problem(config, coco, changed, reason):
     config.train_dataloader.dataset.update(changed)
-    assert 'Dataset of train_dataloader cannot be built' in problems(config)[0]
+    assert f'Dataset of train_dataloader cannot be built: {reason}' in problems(config)[0]
+
+
+def test_crowd_regions_alone_are_nothing_to_evaluate(config, coco, change):
+    change(lambda content: [person.update(iscrowd=1) for person in content['annotations']])
+    config.test_evaluator.ann_file = str(coco.val)
+    (line,) = problems(config, 'test')
+    assert 'no person has labelled keypoints and iscrowd 0): give annotations of people' in line
