@@ -1,8 +1,15 @@
-"""Helpers for this plugin's one-line error messages."""
+"""Helpers for what this plugin prints, such as its one-line error messages."""
 
+import sys
 import textwrap
 import traceback
 from collections.abc import Mapping, Sequence
+
+
+def replace_unprintable() -> None:
+    """Prints a question mark for each character that the terminal's encoding lacks, so that no result is lost to it."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='replace')
 
 
 def in_one_line(error: BaseException) -> str:

@@ -1,7 +1,6 @@
-"""What several commands need to read their arguments and to print."""
+"""What several commands need to read their arguments."""
 
 import argparse
-import sys
 
 
 def positive(argument: str) -> int:
@@ -18,12 +17,6 @@ def named_path(argument: str) -> tuple[str, str]:
     if not (name and equals and path):
         raise argparse.ArgumentTypeError(f'{argument!r} is not of the form NAME=PATH')
     return name, path
-
-
-def replace_unprintable() -> None:
-    """Prints a question mark for each character that the terminal's encoding lacks, so that no result is lost to it."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors='replace')
 
 
 def by_name(pairs: list[tuple[str, str]]) -> dict[str, str]:

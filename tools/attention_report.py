@@ -18,11 +18,12 @@ import pickle
 import sys
 from pathlib import Path
 
-from arguments import positive, replace_unprintable
+from arguments import positive
 from tabulate import tabulate
 
 from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import level_splits
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting import draw_gate_report, format_tables, read_protocol, report_gates, save_figure
 from ca_hrnet_plugin.reporting.gate_report import MODULE_HEADERS, module_rows
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from arguments import positive, replace_unprintable
+from arguments import positive
 from benchmark import (
     MODES,
     ONLY_FOR,
@@ -37,6 +37,7 @@ from synthetic_crowd import make_synthetic_crowd
 from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
 

@@ -25,10 +25,11 @@ import argparse
 import contextlib
 import sys
 
-from arguments import by_name, named_path, replace_unprintable
+from arguments import by_name, named_path
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.evaluation import AREAS, level_splits
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting import compare, format_tables, measure_complexity, read_protocol, read_result
 from ca_hrnet_plugin.reporting.table import FORMATS
 

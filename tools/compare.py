@@ -24,7 +24,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from arguments import by_name, named_path, positive, replace_unprintable
+from arguments import by_name, named_path, positive
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -45,6 +45,7 @@ from ca_hrnet_plugin.comparison import (
     write_folds,
 )
 from ca_hrnet_plugin.comparison.launch import parse_options
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.preflight import check_config
 from ca_hrnet_plugin.reporting import read_comparison, write_comparison
 

@@ -15,6 +15,7 @@ from ca_hrnet_plugin.checkpoints.conversion import (
     convert_checkpoint,
     save_in_half_precision,
 )
+from ca_hrnet_plugin.messages import replace_unprintable
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
         help='config of the CA-HRNet, be it the source or the target (default: %(default)s)',
     )
     args = parser.parse_args()
+    replace_unprintable()
     try:
         if args.direction == 'half':
             print(f'{args.target}: {save_in_half_precision(args.source, args.target)} numbers in float16')

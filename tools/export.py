@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from arguments import positive, replace_unprintable
+from arguments import positive
 from tabulate import tabulate
 
 from ca_hrnet_plugin.checkpoints.fit import load_model
@@ -41,6 +41,7 @@ from ca_hrnet_plugin.deploy.freeze import average_precision
 from ca_hrnet_plugin.deploy.precision import PRECISIONS
 from ca_hrnet_plugin.deploy.simcc import SimCC, rtmlib_class
 from ca_hrnet_plugin.evaluation import training_people
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
 

@@ -15,6 +15,7 @@ from arguments import by_name, named_path
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
 from ca_hrnet_plugin.checkpoints.fit import load_model
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting import draw_gallery, draw_gates, read_protocol, record_gates, save_figure
 
 
@@ -78,6 +79,7 @@ def main() -> None:
     gates.set_defaults(draw=_draw_gates)
 
     args = parser.parse_args()
+    replace_unprintable()
     try:
         save_figure(args.draw(args), args.out)
     except (ValueError, OSError, ImportError, pickle.UnpicklingError) as error:

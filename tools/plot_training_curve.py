@@ -11,6 +11,7 @@ import sys
 
 from arguments import by_name, named_path
 
+from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting import plot_training_curve, save_figure
 
 
@@ -22,6 +23,7 @@ def main() -> None:
     )
     parser.add_argument('--out', default='training_curve.png', help='.png, .jpg, .svg or .pdf (default: %(default)s)')
     args = parser.parse_args()
+    replace_unprintable()
     try:
         save_figure(plot_training_curve(by_name(args.runs)), args.out)
     except (ValueError, OSError) as error:

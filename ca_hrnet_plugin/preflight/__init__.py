@@ -7,7 +7,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 
 from ..config_files import resolve_config
-from ..messages import in_one_line
+from ..messages import in_one_line, replace_unprintable
 from .best import check_best
 from .data import check_data
 from .report import Report
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         cfg.merge_from_dict(args.cfg_options or {})
     except Exception as error:  # a config is a program, which can fail in any way
         parser.exit(2, f'config {args.config} cannot be read: {in_one_line(error)}\n')
+    replace_unprintable()
     cfg.load_from = args.checkpoint or cfg.get('load_from')
     report = check_config(cfg, args.purpose, args.decode)
     for note in report.notes:
