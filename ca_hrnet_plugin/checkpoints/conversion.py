@@ -9,10 +9,12 @@ from mmengine.runner import CheckpointLoader
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ..messages import in_one_line
 from ..models import CAHRNet
 from ..models.gates import attention_blocks
 from ..models.warm_start import remove_identity
 from ..whole_file import whole_file
+from .fit import counted_keys, reshaped_keys
 
 # Names in the official module; its hard-swish has no parameters.
 OFFICIAL_LAYERS = ('conv1', 'bn1', 'conv_h', 'conv_w')
@@ -85,7 +87,7 @@ def _as_mmpose_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of DataParallel, of compiled networks and of the official HRNet (pose_hrnet_w32_256x192.pth) by MMPose's
     names, without what thop counted.
     """
-    wrappers, counts = re.compile(r'^((module|_orig_mod)\.)+'), ('total_ops', 'total_params')
+    wrappers, counts = re.compile(r'^((module|_orig_mod)\.)+|(?<=\.)_orig_mod\.'), ('total_ops', 'total_params')
     state_dict = {wrappers.sub('', key): value for key, value in state_dict.items() if not key.endswith(counts)}
     if 'final_layer.weight' not in state_dict:
         return state_dict
@@ -144,8 +146,17 @@ DIRECTIONS = {'stock-to-ca': _stock_to_ca, 'ca-to-stock': _ca_to_stock, 'officia
 def _load_strictly(network: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Loads the backbone's weights strictly, and returns the network's state dict."""
     backbone = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+    reported = []
+    hook = network.register_load_state_dict_post_hook(lambda _, keys: reported.append(keys))
     try:
         network.load_state_dict(backbone)
     except (RuntimeError, ValueError) as error:
-        raise ConversionError(f'not weights of this network: {" ".join(str(error).split())}') from error
+        keys = reported[0] if reported else None
+        counts = keys and counted_keys(keys.missing_keys, keys.unexpected_keys, reshaped_keys(error))
+        raise ConversionError(
+            f"its weights do not fit the config's network ({counts or in_one_line(error)}): give the weights of such "
+            'an HRNet, or another --config'
+        ) from error
+    finally:
+        hook.remove()
     return network.state_dict()

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,8 +84,7 @@ def fit_of_part(model: nn.Module, file: str, prefix: str | None = None) -> Fit:
     except Exception as error:  # a pickle can fail in any way
         if not reported:
             return Fit(f'cannot be used ({in_one_line(error)})')
-        # torch lists keys of another shape only in its message.
-        reshaped = [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
+        reshaped = reshaped_keys(error)
         # Without a count in the checkpoint, norms count their batches from 0.
         missing = [key for key in reported[0].missing_keys if not key.endswith(COUNTS)]
         expected = [key for key in model.state_dict() if not key.endswith(COUNTS)]
@@ -95,11 +95,20 @@ def fit_of_part(model: nn.Module, file: str, prefix: str | None = None) -> Fit:
         if not missing and not reshaped and layers:
             what = 'attention' if '.ca.' in layers[0] else 'layers'
             return Fit(f'has {what} that the network lacks ({len(layers)}, first {layers[0]})', in_part=True)
-        kinds = {'missing': missing, 'unexpected': unexpected, 'of another shape': reshaped}
-        counts = [f'{len(keys)} {kind}, first {keys[0]}' for kind, keys in kinds.items() if keys]
-        problem = f'does not fit the network ({"; ".join(counts) or in_one_line(error)})'
+        problem = f'does not fit the network ({counted_keys(missing, unexpected, reshaped) or in_one_line(error)})'
         return Fit(problem, in_part=len(expected) > len(missing) + len(reshaped))
     return Fit()
+
+
+def reshaped_keys(error: Exception) -> list[str]:
+    """Keys of another shape, which torch lists only in its message."""
+    return [line.split()[3].rstrip(':') for line in str(error).splitlines() if 'size mismatch for' in line]
+
+
+def counted_keys(missing: Sequence[str], unexpected: Sequence[str], reshaped: Sequence[str]) -> str:
+    """Numbers of keys with the first of each kind, as in ``'3 missing, first conv1.weight'``."""
+    kinds = {'missing': missing, 'unexpected': unexpected, 'of another shape': reshaped}
+    return '; '.join(f'{len(keys)} {kind}, first {keys[0]}' for kind, keys in kinds.items() if keys)
 
 
 def _without_output() -> contextlib.AbstractContextManager:

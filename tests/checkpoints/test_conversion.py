@@ -54,7 +54,7 @@ def assert_same_outputs(converted, model):
 
 
 @pytest.mark.parametrize('whole', [dict, lambda weights: dict(epoch=1, best_state_dict=weights)])
-@pytest.mark.parametrize('wrapper', ['', 'module.', 'module._orig_mod.'])
+@pytest.mark.parametrize('wrapper', ['', 'module.', 'module._orig_mod.', '_orig_mod.module.'])
 def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, whole, tmp_path):
     """Its backbone has MMPose's names and no prefix, and final_layer stands beside it."""
     model, _ = stock
@@ -62,6 +62,14 @@ def test_the_official_hrnet_becomes_a_pose_estimator(stock, wrapper, whole, tmp_
     official['total_ops'] = torch.zeros(1)  # thop's
     torch.save(whole(official), tmp_path / 'pose_hrnet.pth')
     convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'pose_hrnet.pth'), str(tmp_path / 'ours.pth'))
+    assert_same_outputs(tmp_path / 'ours.pth', model)
+
+
+def test_a_compiled_backbone_is_converted(stock, tmp_path):
+    model, _ = stock
+    compiled = {key.replace('backbone.', 'backbone._orig_mod.'): value for key, value in model.state_dict().items()}
+    torch.save(compiled, tmp_path / 'compiled.pth')
+    convert_checkpoint('stock-to-ca', CONFIG, str(tmp_path / 'compiled.pth'), str(tmp_path / 'ours.pth'))
     assert_same_outputs(tmp_path / 'ours.pth', model)
 
 
@@ -101,6 +109,7 @@ def trained(state_dict):
         ('stock-to-ca', lambda weights: weights, 'attention already'),
         ('official-to-ca', lambda weights: weights, 'no CoordAtt'),
         ('ca-to-stock', lambda weights: {**weights, 'stage2.0.strange': torch.ones(1)}, r'stage2\.0\.strange'),
+        ('ca-to-stock', lambda weights: {f'net.{k}': v for k, v in weights.items()}, r'first net\.conv1.{,150}$'),
     ],
 )
 def test_what_cannot_be_converted_is_named_and_nothing_is_written(direction, change, named, tmp_path):
