@@ -65,6 +65,6 @@ def _problem(image) -> str | None:
         return f'a {type(image).__name__}'
     if not isinstance(image, np.ndarray):
         return None
-    if image.ndim != 3 or image.shape[2] != 3:
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
         return f'of shape {image.shape}'
     return None if image.dtype in DTYPES else f'of type {image.dtype}, which OpenCV cannot warp'

@@ -167,7 +167,10 @@ def _read_image(coco: COCO, image_id: int, image_dir: str | None) -> np.ndarray:
     path = Path(image_dir or '.', coco.imgs[image_id].get('file_name', ''))
     if not path.is_file():
         raise ValueError(f'image {image_id} is missing: no file {path}; give the folder of the images')
-    return mmcv.imread(path, channel_order='rgb')
+    image = mmcv.imread(path) if path.stat().st_size else None
+    if image is None:
+        raise ValueError(f'image {image_id} cannot be decoded: give a whole picture as {path}')
+    return image[..., ::-1]  # RGB
 
 
 def _draw_image(axes: Axes, image: np.ndarray) -> None:

@@ -208,7 +208,15 @@ def test_people_of_many_images_are_predicted_as_one_by_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'image', [None, np.zeros((150, 200), np.uint8), np.ones((150, 200, 3), bool), torch.zeros(150, 200, 3), [[1]]]
+    'image',
+    [
+        None,
+        np.zeros((150, 200), np.uint8),
+        np.zeros((0, 200, 3), np.uint8),
+        np.ones((150, 200, 3), bool),
+        torch.zeros(150, 200, 3),
+        [[1]],
+    ],
 )
 def test_an_image_that_cannot_be_used_is_named(model, image):
     with pytest.raises(ValueError, match=r'^the image of person 0 .*give an array \(height, width, 3\)'):

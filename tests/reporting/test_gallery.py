@@ -96,6 +96,18 @@ def test_a_category_that_nobody_has_changes_no_oks(draw, two_networks):
     assert texts() == expected != []
 
 
+@pytest.mark.parametrize('content', [b'', b'no picture'])
+def test_an_image_that_cannot_be_decoded_is_named(draw, protocol, content):
+    file = Path(protocol.image_dir) / '9.png'
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r'image 9 cannot be decoded: give .*9\.png'):
+            draw(image_ids=[9])
+    finally:
+        file.write_bytes(whole)
+
+
 def test_the_command_writes_the_picture_or_names_the_problem(tool, two_networks, protocol, tmp_path, write_json):
     annotations, network, out = ('--ann-file', two_networks[0]), f'A={two_networks[1]}', tmp_path / 'gallery.png'
     images = '--img-dir', protocol.image_dir
