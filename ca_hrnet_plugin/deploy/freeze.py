@@ -83,4 +83,5 @@ def average_precision(model: nn.Module) -> float:
         figures = evaluator.evaluate(len(dataset))
     if 'AP' in coco_figures(figures):
         return coco_figures(figures)['AP']
-    raise ValueError(f'test_evaluator gives {", ".join(figures)} but no AP: give an evaluator that reports AP')
+    given = f'{", ".join(figures)} but no AP' if figures else 'no figures (format_only)'
+    raise ValueError(f'test_evaluator gives {given}: give an evaluator that reports AP')

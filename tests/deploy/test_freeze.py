@@ -97,7 +97,7 @@ def test_attention_that_cannot_be_folded_is_named():
         frozen(model, torch.zeros(1, 3, 64, 64, dtype=torch.float64))
 
 
-def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_data, monkeypatch):
+def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
     cfg = Config.fromfile(CONFIG)
     init_default_scope(cfg.default_scope)
@@ -115,6 +115,10 @@ def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_da
 
     assert average_precision(annotator(itertools.repeat(False))) == 1
     assert 0 < average_precision(annotator(itertools.cycle([True, False]))) < 1
+
+    cfg.test_evaluator.update(format_only=True, outfile_prefix=str(tmp_path / 'poses'))
+    with pytest.raises(ValueError, match=r'test_evaluator gives no figures .* give an evaluator that reports AP'):
+        average_precision(annotator(itertools.repeat(False)))
 
     plain = cfg.train_dataloader.dataset
     cfg.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=cfg.test_dataloader.dataset)
