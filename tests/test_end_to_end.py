@@ -72,7 +72,9 @@ def test_a_narrow_network_learns_a_handful_of_people_by_heart(runner, drawn_data
         default_hooks=dict(logger=dict(interval=1000), checkpoint=dict(interval=1000, save_best=None)),
         model=dict(test_cfg=dict(flip_test=False)),  # nothing is flipped in training
         train_dataloader=dict(dataset=data | dict(pipeline=pipeline)),
-        val_dataloader=dict(dataset=data),
+        val_dataloader=dict(
+            dataset=data | dict(pipeline=[part for part in pipeline if part['type'] != 'GenerateTarget'])
+        ),
         val_evaluator=dict(ann_file=handful),
     )
     run = runner(NARROW, drawn_data, **options)
