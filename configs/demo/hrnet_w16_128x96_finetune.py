@@ -9,7 +9,3 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=3, eta_min=1e-6, by_epoch=True, convert_to_iter_based=True),
 ]
 custom_hooks = _base_.custom_hooks[:-1]  # without averaged weights, which would lag behind
-# The usual margin around boxes.
-val_dataloader = test_dataloader = dict(
-    dataset=dict(pipeline=[*_base_.loading, _base_.affine, dict(type='PackPoseInputs')])
-)
