@@ -27,8 +27,8 @@ def image(tmp_path_factory):
     return str(path)
 
 
-# With the padding of 1.25 this box fills the network's input with the image, pixel by pixel.
-WHOLE = (96 * 0.1, 128 * 0.1, 96 * 0.8, 128 * 0.8)
+# With the config's padding of 1.1 this box fills the network's input with the image, pixel by pixel.
+WHOLE = (96 * 0.05 / 1.1, 128 * 0.05 / 1.1, 96 / 1.1, 128 / 1.1)
 
 
 def test_gates_are_those_of_the_module_on_the_unflipped_input(model, image):
