@@ -17,8 +17,8 @@ COCO_CROWD = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'AP(E)', 'AP(M)'
 LEVELS = ('crowd_levels', 'hidden_levels', 'overlap_levels')
 PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}  # by norm_item
 MPII_PARTS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
-LOWER_IS_BETTER = ('EPE', 'NME')  # ends of names
 JHMDB_PARTS = ('Head', 'Sho', 'Elb', 'Wri', 'Hip', 'Knee', 'Ank')
+LOWER_IS_BETTER = ('EPE', 'NME')  # ends of names
 
 
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
@@ -45,9 +45,7 @@ def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
 
 
 def _check_monitored(cfg: Config, figures: list[str], report: Report) -> None:
-    for key, name, rule in _monitored(cfg):
-        if not figures:
-            continue
+    for key, name, rule in _monitored(cfg) if figures else ():
         figure = figures[0] if name == 'auto' else name
         better = 'less' if figure.endswith(LOWER_IS_BETTER) else 'greater'
         if figure not in figures:
