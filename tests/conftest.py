@@ -5,12 +5,14 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 from hub_server import Hub
 from mim.utils import get_installed_path
@@ -27,6 +29,8 @@ from ca_hrnet_plugin import (
 REAL_DATA = os.environ.get('CA_HRNET_TEST_DATA')
 os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads them, let alone trains on them
 run_numbers = itertools.count()
+# A shell lets its background processes ignore SIGINT, and those that they start. Tests send it to some of these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')
@@ -120,6 +124,12 @@ def default_scope():
     yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(before)
+
+
+@pytest.fixture(autouse=True)
+def same_weights():
+    """Networks without a checkpoint have the same random weights in each run of the tests."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

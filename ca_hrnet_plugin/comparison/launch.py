@@ -147,6 +147,7 @@ def run_all(runs: Sequence[Run], launch: Launch, out: Path, progress: 'Progress'
             while waiting or running:
                 while waiting and slots:
                     run, slot = waiting.pop(0), slots.pop(0)
+                    progress.started(run)
                     running[str(run)] = run, slot, _start(run.steps[0], slot, launch, lock)
                 time.sleep(0.2)
                 for name, (run, slot, process) in list(running.items()):
@@ -264,9 +265,13 @@ class Progress:
         self.start = time.monotonic()
         self.shown, self.num_finished, self.before = 0.0, 0, {}
 
+    def started(self, run: Run) -> None:
+        """Remembers what an earlier command has done of a run."""
+        self.before[str(run)] = fraction_done(run)
+
     def finished(self, run: Run) -> None:
         """Counts a run."""
-        self.num_finished += 1 - self.before.get(str(run), 0)
+        self.num_finished += 1 - self.before[str(run)]
 
     def show(self, running: Sequence[Run]) -> None:
         """Shows what is done and the time left, if it is time for an update."""
@@ -275,8 +280,6 @@ class Progress:
             return
         self.shown = now
         fractions = {str(run): fraction_done(run) for run in running}
-        for name, fraction in fractions.items():
-            self.before.setdefault(name, fraction)  # done by an earlier command
         done = self.num_finished + sum(fraction - self.before[name] for name, fraction in fractions.items())
         total = self.num_runs - sum(self.before.values())
         left = f', {_duration((now - self.start) * (total - done) / done)} left' if done > 0.01 else ''

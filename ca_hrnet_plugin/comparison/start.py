@@ -62,12 +62,12 @@ def different_features(files: ComparisonFiles) -> list[str]:
 def _features(files: ComparisonFiles, network: str) -> list[Tensor]:
     cfg = _config(files, network)
     model = MODELS.build(copy.deepcopy(cfg.model)).eval()
-    if network in files.starts:
-        load_checkpoint(model, files.starts[network], map_location='cpu', strict=False, logger='silent')
-    else:
-        with contextlib.redirect_stdout(io.StringIO()):  # MMEngine prints which files it loads
+    with contextlib.redirect_stdout(io.StringIO()):  # MMEngine and COCO print which files they load
+        if network in files.starts:
+            load_checkpoint(model, files.starts[network], map_location='cpu', strict=False, logger='silent')
+        else:
             model.init_weights()
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
     batch = pseudo_collate([dataset[index] for index in range(min(NUM_SAMPLES, len(dataset)))])
     return list(model.backbone(model.data_preprocessor(batch)['inputs']))
 

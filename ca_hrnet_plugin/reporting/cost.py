@@ -54,7 +54,7 @@ def measure_cost(configs: Mapping[str, str | Path], device: str | None = None) -
     for (task, name), timing in timings.items():
         networks[name] |= _medians(task, timing)
     machine = (
-        torch.cuda.get_device_name() if device == 'cuda' else f'{torch.get_num_threads()} threads of {_processor()}'
+        torch.cuda.get_device_name() if device == 'cuda' else f'{_processor()} (threads: {torch.get_num_threads()})'
     )
     return dict(machine=f'{machine}, PyTorch {torch.__version__}', batch=batch, networks=networks)
 

@@ -9,12 +9,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from mmpose.apis import init_model
 from mmpose.registry import MODELS
 from torch import nn
 from trained import look_trained
 
-from ca_hrnet_plugin import CoordAttention, config_path
+from ca_hrnet_plugin import SMALL_HRNET, CoordAttention, config_path
 from ca_hrnet_plugin.deploy import freeze_gates
 from ca_hrnet_plugin.deploy.freeze import average_precision
 from ca_hrnet_plugin.evaluation import training_people
@@ -141,10 +140,8 @@ def test_gates_are_averaged_over_training_people_and_judged_on_the_test(drawn_da
 
 def test_the_tool_freezes_on_a_config_s_own_data(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    weights = tmp_path / 'weights.pth'
-    torch.save(init_model(CONFIG, device='cpu').state_dict(), weights)
     out = '--out', tmp_path / 'hrnet.onnx', '--checkpoint-out', tmp_path / 'hrnet.pth'
-    code, output, _ = tool('export', CONFIG, weights, *out, '--freeze', '--rounds', 1, '--people', 2)
+    code, output, _ = tool('export', CONFIG, SMALL_HRNET, *out, '--freeze', '--rounds', 1, '--people', 2)
     assert code == 0 and 'gates frozen: AP ' in output
     stock = build(Config.fromfile(config_path('demo/hrnet_w16_128x96_finetune')))
     stock.load_state_dict(torch.load(tmp_path / 'hrnet.pth')['state_dict'], strict=True)
