@@ -74,19 +74,20 @@ def test_own_keypoints_go_from_annotations_to_poses(
         five = np.reshape(person['keypoints'], (17, 3))[[0, 9, 10, 15, 16]]
         person.update(keypoints=five.ravel().tolist(), num_keypoints=int((five[:, 2] > 0).sum()))
     content['categories'] = json.loads(blocks(DOCS / 'own_data.md', 'json')[0])['categories']
-    content['annotations'] = [person for person in content['annotations'] if person['num_keypoints']][:4]
+    content['annotations'] = [person for person in content['annotations'] if person['num_keypoints']][:2]
     for split in ('train', 'val'):
         (folder / f'{split}.json').write_text(json.dumps(content))
 
     assert check(['ca_five_points.py']) == 0
 
     options = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'val_evaluator.outfile_prefix': 'five'}
+    options['default_hooks.checkpoint.save_best'] = None  # the last one is enough
     run = runner('ca_five_points.py', tmp_path, **options)
     run.logger.addHandler(caplog.handler)
     run.train()
     assert '104 attention modules start as identity' in caplog.text
     results = json.loads(Path('five.keypoints.json').read_text())
-    assert len(results) == 4
+    assert len(results) == 2
     assert {len(result['keypoints']) for result in results} == {5 * 3}
 
     shutil.copy(next((folder / 'images').iterdir()), 'person.jpg')

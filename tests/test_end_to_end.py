@@ -1,13 +1,8 @@
-"""The README's commands, and the files that they write."""
+"""Trainings in this process. tests/tools/test_demo.py has one by mim, from the data to the report."""
 
 import json
-import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 
 from ca_hrnet_plugin import config_path
@@ -17,35 +12,6 @@ NARROW = 'demo/ca_hrnet_w16_128x96_finetune'
 
 def read(path):
     return json.loads(Path(path).read_text())
-
-
-def test_mim_trains_and_tests_a_narrow_network(working_mim, drawn_data, tmp_path):
-    def mim(command, *arguments):
-        run = subprocess.run(
-            [sys.executable, '-m', 'mim', command, 'mmpose', config_path(NARROW), *arguments],
-            cwd=tmp_path,
-            env={**os.environ, 'CA_HRNET_DATA': str(drawn_data), 'PYTHONWARNINGS': 'ignore'},
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stderr[-3000:]
-
-    options = ('train_cfg.max_epochs=2', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
-    mim('train', '--work-dir', 'work_dir', '--cfg-options', *options, 'train_dataloader.batch_size=16')
-    (log,) = tmp_path.glob('work_dir/*/vis_data/scalars.json')
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    people = read(drawn_data / 'coco/annotations/person_keypoints_train2017.json')['annotations']
-    per_epoch = math.ceil(sum(person['num_keypoints'] > 0 for person in people) / 16)
-    assert [line['epoch'] for line in lines if 'loss' in line] == [1] * per_epoch + [2] * per_epoch
-    assert sum('coco/AP' in line for line in lines) == 2
-    checkpoint = torch.load(tmp_path / 'work_dir/epoch_2.pth', weights_only=False)
-    assert checkpoint['meta']['epoch'] == 2
-    assert any('.ca.' in key for key in checkpoint['state_dict'])
-
-    files = ('--checkpoint', 'work_dir/epoch_2.pth', '--out', 'metrics.json')
-    mim('test', *files, '--cfg-options', f'test_evaluator.outfile_prefix={tmp_path}/results')
-    assert {len(result['keypoints']) for result in read(tmp_path / 'results.keypoints.json')} == {17 * 3}
-    assert read(tmp_path / 'metrics.json').keys() >= {'coco/AP', 'coco/AP .5', 'coco/AP (M)', 'coco/AR (L)'}
 
 
 def test_a_narrow_network_trains_on_photographs_and_uses_detected_boxes(runner, real_data):

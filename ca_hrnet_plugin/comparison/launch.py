@@ -69,8 +69,9 @@ class Run:
 
 def remaining_runs(files: ComparisonFiles, launch: Launch) -> list[Run]:
     """The runs that are not complete, all networks of a seed or fold before the next."""
+    lasts = {network: _last_checkpoint_and_epochs(files, network, launch) for network in files.networks}
     return [
-        _training_and_test(files, network, run, launch)
+        _training_and_test(files, network, run, launch, *lasts[network])
         for run in files.runs
         for network in files.networks
         if not files.is_done(network, run)
@@ -86,18 +87,25 @@ def start_tests(files: ComparisonFiles, launch: Launch) -> list[Run]:
     ]
 
 
-def _training_and_test(files: ComparisonFiles, network: str, run: str, launch: Launch) -> Run:
-    config, work_dir = files.config(network, run), files.work_dir(network, run)
-    cfg = Config.fromfile(config)
+def _last_checkpoint_and_epochs(files: ComparisonFiles, network: str, launch: Launch) -> tuple[str, int]:
+    """The name of the last checkpoint of a network's runs, and their number of epochs; 0 if they count iterations."""
+    cfg = Config.fromfile(files.config(network))
     cfg.merge_from_dict(parse_options(launch.cfg_options))
-    by_epoch = trains_by_epoch(cfg)
-    last = f'epoch_{cfg.train_cfg.max_epochs}.pth' if by_epoch else f'iter_{cfg.train_cfg.max_iters}.pth'
+    if trains_by_epoch(cfg):
+        return f'epoch_{cfg.train_cfg.max_epochs}.pth', cfg.train_cfg.max_epochs
+    return f'iter_{cfg.train_cfg.max_iters}.pth', 0
+
+
+def _training_and_test(
+    files: ComparisonFiles, network: str, run: str, launch: Launch, last: str, num_epochs: int
+) -> Run:
+    config, work_dir = files.config(network, run), files.work_dir(network, run)
     train = ['train', 'mmpose', str(config), '--resume', *launch.train, *_with_options(launch)]
     steps = [Step(train, work_dir / 'train.log'), _test(files, network, run, str(work_dir / last), launch)]
     with contextlib.suppress(OSError):
         if files.last_checkpoint(network, run).name == last:
             steps = steps[1:]
-    return Run(network, run, steps, cfg.train_cfg.max_epochs if by_epoch else 0)
+    return Run(network, run, steps, num_epochs)
 
 
 def _test(files: ComparisonFiles, network: str, run: str, checkpoint: str, launch: Launch) -> Step:

@@ -7,6 +7,9 @@ from mmengine.analysis import FlopAnalyzer, parameter_count
 from mmengine.config import Config
 from mmpose.apis import init_model
 
+from ..evaluation.evaluators import type_name
+from ..evaluation.people import pipeline_of_test
+
 
 def measure_complexity(config: str | Path) -> dict[str, float]:
     """Counts the parameters of a config's network, and its FLOPs for the crop of one person.
@@ -23,7 +26,7 @@ def measure_complexity(config: str | Path) -> dict[str, float]:
         ValueError: The test pipeline has no top-down crop.
     """
     cfg = Config.fromfile(config)
-    sizes = [step['input_size'] for step in cfg.test_dataloader.dataset.pipeline if step['type'] == 'TopdownAffine']
+    sizes = [step['input_size'] for step in pipeline_of_test(cfg) if type_name(step) == 'TopdownAffine']
     if not sizes:
         raise ValueError(f'{config} has no TopdownAffine in its test pipeline: give a top-down config')
     width, height = sizes[0]

@@ -142,11 +142,17 @@ def test_crowdpose_results_take_sigmas_and_settings_from_a_config(slice_of, writ
     assert result.boxes == 'detected', 'AP is another figure with ground truth boxes'
 
 
-def test_complexity_counts_the_parameters_of_the_config(tool, write_json):
-    metrics, config = write_json('metrics.json', coco_metrics(0.7)), config_path('demo/hrnet_w16_128x96_finetune')
+def test_complexity_counts_the_parameters_of_the_config(tool, write_json, tmp_path):
+    metrics, stock = write_json('metrics.json', coco_metrics(0.7)), config_path('demo/hrnet_w16_128x96_finetune')
+    config = tmp_path / 'wrapped.py'
+    config.write_text(
+        f'_base_ = {stock!r}\n'
+        "dataset = dict(_delete_=True, type='RepeatDataset', times=1, dataset=_base_.test_dataloader.dataset)\n"
+        'test_dataloader = dict(dataset=dataset)'
+    )
     options = '--complexity', '--row-config', f'A={config}', '--format', 'json'
     figures = json.loads(tool('benchmark_table', f'A={metrics}', *options)[1])[0]['figures']
-    model = init_model(config, device='cpu')
+    model = init_model(stock, device='cpu')
     assert figures['params (M)'] == sum(parameter.numel() for parameter in model.parameters()) / 1e6
     assert 0.05 < figures['GFLOPs'] < 1
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 DEMO = Path(__file__).parents[2] / 'tools/demo.py'
 
@@ -30,6 +31,14 @@ def start(tmp_path, working_mim):
     return start
 
 
+def read(path: Path):
+    return json.loads(path.read_text())
+
+
+def read_scalars(run: Path) -> list[dict]:
+    return [json.loads(line) for file in run.glob('*/vis_data/scalars.json') for line in file.read_text().splitlines()]
+
+
 def test_the_demo_goes_on_after_ctrl_c_and_ends_with_a_verdict_and_a_page(start, tmp_path):
     out = tmp_path / 'the demo'
     runs = [out / f'{network}/seed0' for network in ('HRNet', 'CA-HRNet')]
@@ -47,16 +56,16 @@ def test_the_demo_goes_on_after_ctrl_c_and_ends_with_a_verdict_and_a_page(start,
     printed, stderr = resumed.communicate()
     assert resumed.returncode == 0, stderr
     assert 'start of HRNet, CA-HRNet: the result on the test data is the same, byte for byte' in stderr
+    scalars = {run: read_scalars(run) for run in runs}
     for run in begun:
-        epochs = [
-            json.loads(line)['epoch']
-            for scalars in run.glob('*/vis_data/scalars.json')
-            for line in scalars.read_text().splitlines()
-            if '"loss"' in line
-        ]
-        assert sorted(epochs) == [1, 2], 'no epoch is trained twice'
-    for run in runs:
-        assert json.loads((run / 'metrics.json').read_text())['coco/AP'] >= 0
+        assert sorted(line['epoch'] for line in scalars[run] if 'loss' in line) == [1, 2], 'no epoch is trained twice'
+    for network, run in zip(('HRNet', 'CA-HRNet'), runs, strict=True):
+        assert sum('coco/AP' in line for line in scalars[run]) == 1, 'validated after the last epoch'
+        checkpoint = torch.load(run / 'epoch_2.pth', weights_only=False)
+        assert checkpoint['meta']['epoch'] == 2
+        assert any('.ca.' in key for key in checkpoint['state_dict']) == (network == 'CA-HRNet')
+        assert {len(person['keypoints']) for person in read(run / 'poses.keypoints.json')} == {17 * 3}
+        assert read(run / 'metrics.json').keys() >= {'coco/AP', 'coco/AP .5', 'coco/AP (M)', 'coco/AR (L)'}
     verdict, page = printed.splitlines()
     assert verdict.startswith('CA-HRNet')
     assert page.startswith('open ')
