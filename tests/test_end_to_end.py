@@ -30,19 +30,17 @@ def test_a_narrow_network_learns_a_handful_of_people_by_heart(runner, drawn_data
     pipeline = Config.fromfile(config_path(NARROW)).train_pipeline
     pipeline = [transform for transform in pipeline if not transform['type'].startswith(('Random', 'Photo'))]
     data = dict(ann_file=handful, data_prefix=dict(img='train2017/'))
-    options = dict(
-        train_cfg=dict(max_epochs=25, val_interval=25),
-        param_scheduler=[dict(type='MultiStepLR', milestones=[18, 22], gamma=0.1)],
-        optim_wrapper=dict(optimizer=dict(lr=2e-3)),
-        custom_hooks=[],
-        default_hooks=dict(logger=dict(interval=1000), checkpoint=dict(interval=1000, save_best=None)),
-        model=dict(test_cfg=dict(flip_test=False)),  # nothing is flipped in training
-        train_dataloader=dict(dataset=data | dict(pipeline=pipeline)),
-        val_dataloader=dict(
-            dataset=data | dict(pipeline=[part for part in pipeline if part['type'] != 'GenerateTarget'])
-        ),
-        val_evaluator=dict(ann_file=handful),
-    )
+    options = {
+        'train_cfg': dict(max_epochs=25, val_interval=25),
+        'param_scheduler': [dict(type='MultiStepLR', milestones=[18, 22], gamma=0.1)],
+        'optim_wrapper.optimizer.lr': 2e-3,
+        'custom_hooks': [],
+        'default_hooks': dict(logger=dict(interval=1000), checkpoint=dict(interval=1000, save_best=None)),
+        'model.test_cfg.flip_test': False,  # nothing is flipped in training
+        'train_dataloader.dataset': data | dict(pipeline=pipeline),
+        'val_dataloader.dataset': data | dict(pipeline=[part for part in pipeline if part['type'] != 'GenerateTarget']),
+        'val_evaluator.ann_file': handful,
+    }
     run = runner(NARROW, drawn_data, **options)
     run.train()
     assert run.message_hub.get_scalar('val/coco/AP').current() > 0.5

@@ -141,6 +141,8 @@ def export_onnx(
             raise ValueError(f'{name}={value!r} of export_onnx: give one of {", ".join(known)}')
     if batch_size is not None and batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of export_onnx: give 1 or more, or None for any')
+    if precision == 'int8' and not len(people):
+        raise ValueError('8-bit integers are calibrated with people, and there are none: give crops of training people')
     codec = getattr(getattr(model, 'head', None), 'decoder', None)
     if not isinstance(codec, HEATMAP_CODECS):
         raise ValueError(

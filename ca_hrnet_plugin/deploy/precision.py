@@ -51,24 +51,16 @@ def quantize(path: Path, crops: Iterable[np.ndarray]) -> None:
 
     Weights have a scale for each channel. Activations have the range of values that they take for the crops.
     Normalisation, decoding and the last convolution, which writes the heatmaps, stay float32.
-
-    Raises:
-        ValueError: There are no crops.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     batches = iter(crops)
-    first = next(batches, None)
-    if first is None:
-        raise ValueError('8-bit integers are calibrated with people, and there are none: give crops of training people')
 
     class Crops(CalibrationDataReader):
-        unread = first
-
         def get_next(self) -> dict[str, np.ndarray] | None:
-            batch, self.unread = self.unread, next(batches, None)
+            batch = next(batches, None)
             return None if batch is None else {name: batch}
 
     # The exporter has folded what can be folded, and ONNX Runtime's optimizations would take HardSwish apart.
