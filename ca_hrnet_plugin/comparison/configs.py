@@ -8,11 +8,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import METRICS
 
 from ..config_files import resolve_config
-from ..evaluation.evaluators import class_of, metric_configs
+from ..evaluation.evaluators import is_coco_metric, metric_configs
 from ..reporting.comparison_files import FILE, ComparisonFiles
 from ..whole_file import whole_file
 from .variants import read_config
@@ -129,7 +127,7 @@ def changed_coco_metric(evaluator: dict | list, changes: dict) -> dict | list:
     """What a config states to change the CocoMetric of its evaluator, or the metric derived from it."""
     evaluator = copy.deepcopy(evaluator)
     for metric in metric_configs(evaluator):
-        if issubclass(class_of(METRICS, metric), CocoMetric):
+        if is_coco_metric(metric):
             if metric is evaluator:
                 return changes
             metric.update(changes)

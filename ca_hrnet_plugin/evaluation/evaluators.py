@@ -4,6 +4,8 @@ import copy
 
 from mmengine.evaluator import Evaluator
 from mmengine.registry import EVALUATOR, Registry
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import METRICS
 
 from .coco_files import is_number
 
@@ -12,15 +14,26 @@ def class_of(registry: Registry, config: dict) -> type:
     """The class of a config's type, in the registry of its scope or of the current one.
 
     Raises:
-        KeyError: The registry has no such type.
+        ValueError: The registry has no such type.
     """
     kind = config.get('type')
     if isinstance(kind, str):
         with registry.switch_scope_and_registry(config.get('_scope_')) as scoped:
             kind = scoped.get(kind)
         if kind is None:
-            raise KeyError(f'not in the registry {scoped.name}: import its module (custom_imports)')
+            raise ValueError(
+                f'{config["type"]} is not in the registry {scoped.name}: import its module (custom_imports)'
+            )
     return kind if isinstance(kind, type) else object
+
+
+def is_coco_metric(config: dict) -> bool:
+    """Whether a metric is MMPose's CocoMetric or derived from it.
+
+    Raises:
+        ValueError: It is not in the registry.
+    """
+    return issubclass(class_of(METRICS, config), CocoMetric)
 
 
 def type_name(config: dict) -> str:

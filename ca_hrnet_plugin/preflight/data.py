@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 import mmcv
 from mmengine.config import Config
-from mmengine.registry import DATASETS, METRICS
+from mmengine.registry import DATASETS
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-from mmpose.evaluation.metrics import CocoMetric
 from rich.console import Console
 from rich.progress import track
 
 from ..evaluation import coco_files
-from ..evaluation.evaluators import class_of, metric_configs, type_name
+from ..evaluation.evaluators import class_of, is_coco_metric, metric_configs, type_name
 from ..messages import and_more, counted, in_one_line
 from . import people
 from .report import Report
@@ -155,7 +154,7 @@ def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, bool]]:
     """Yields the config of each metric of an evaluator, and whether it is MMPose's COCO metric."""
     for config in metric_configs(node):
         try:
-            yield config, issubclass(class_of(METRICS, config), CocoMetric)
+            yield config, is_coco_metric(config)
         except Exception as error:  # a third-party module can fail in any way
             report.problems.append(f'metric {config.get("type")} of {key} cannot be built: {in_one_line(error)}')
 

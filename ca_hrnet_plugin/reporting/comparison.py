@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
-from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import METRICS
 from tabulate import tabulate
 
 from ..checkpoints.fit import load_model
 from ..evaluation import AREAS, Split, level_splits
 from ..evaluation.coco_files import is_number, read_json
 from ..evaluation.crowd_index import has_crowd_index
-from ..evaluation.evaluators import class_of, metric_configs, type_name
+from ..evaluation.evaluators import is_coco_metric, metric_configs, type_name
 from ..whole_file import whole_file
 from .comparison_files import ComparisonFiles
 from .cost import measure_cost
@@ -74,8 +72,7 @@ def read_comparison(out: str | Path, num_resamples: int = 1000, progress: bool =
     if not runs:
         raise ValueError(f'{out}: no {files.unit} has been trained and tested with every network yet')
     cfg = Config.fromfile(files.config(files.networks[0], runs[0]))
-    metrics = metric_configs(cfg.test_evaluator)
-    if not any(issubclass(class_of(METRICS, metric), CocoMetric) for metric in metrics):
+    if not any(map(is_coco_metric, metric_configs(cfg.test_evaluator))):
         rows = compare([_from_metrics(files, network, runs) for network in files.networks], num_resamples)
         figure = next(iter(rows[0].result.figures))
         return Comparison(files, runs, rows, figure, _verdicts(rows, figure, files.unit))

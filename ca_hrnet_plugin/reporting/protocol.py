@@ -7,10 +7,8 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import METRICS
 
-from ..evaluation.evaluators import metric_configs, type_name
+from ..evaluation.evaluators import is_coco_metric, metric_configs, type_name
 from ..evaluation.people import innermost
 
 
@@ -54,7 +52,7 @@ def read_protocol(
         return Protocol(str(ann_file), image_dir and str(image_dir), _quietly(parse_pose_metainfo, _COCO))
     cfg = Config.fromfile(config)
     evaluators = [_inner(metric) for metric in metric_configs(cfg.get('test_evaluator'))]
-    coco_metrics = [metric for metric in evaluators if issubclass(_class(metric), CocoMetric)]
+    coco_metrics = [metric for metric in evaluators if is_coco_metric(metric)]
     if not coco_metrics:
         raise ValueError(f'{config} has no CocoMetric as test_evaluator: give a config that is evaluated by OKS')
     metric, dataset = coco_metrics[0], innermost(cfg.test_dataloader.dataset)
@@ -72,11 +70,6 @@ def read_protocol(
 def _inner(metric: dict) -> dict:
     """The metric in a KeypointPartitionMetric, whose annotations are those of the data set; others unchanged."""
     return {**metric['metric'], 'ann_file': None} if type_name(metric) == 'KeypointPartitionMetric' else metric
-
-
-def _class(metric: dict) -> type:
-    kind = METRICS.get(metric['type']) if isinstance(metric['type'], str) else metric['type']
-    return kind if isinstance(kind, type) else object
 
 
 def tested_boxes(cfg: Config) -> str:

@@ -247,7 +247,7 @@ def test_data_behind_a_remote_backend_is_skipped(config, coco, changed):
 @pytest.mark.parametrize(
     ('changed', 'reason'),
     [
-        (dict(type='NoSuchDataset'), 'KeyError'),
+        (dict(type='NoSuchDataset'), 'ValueError: NoSuchDataset is not in the registry'),
         (dict(metainfo=dict(from_file='nowhere.py')), 'FileNotFoundError'),
         (dict(metainfo=dict(dataset_name='mine')), "AssertionError: assert 'keypoint_info' in metainfo"),
     ],
