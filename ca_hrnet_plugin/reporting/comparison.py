@@ -312,7 +312,7 @@ def _galleries(comparison: Comparison, pictures: Path, dpi: int) -> dict[str, li
     files, protocol, run = comparison.files, comparison.protocol, comparison.runs[0]
     networks = files.networks[:MAX_COLUMNS]
     poses = {network: files.poses(network, run) for network in networks}
-    images = _images_with_people(protocol, files, run)
+    images = sorted({person['image_id'] for person in _labelled_people(comparison)[1]})
     differing = differing_images(protocol, list(poses.values())[:2], NUM_IMAGES, images) if len(poses) > 1 else []
     others = [image for image in images if image not in differing]
     chosen = {
@@ -336,28 +336,29 @@ def _galleries(comparison: Comparison, pictures: Path, dpi: int) -> dict[str, li
     return sections
 
 
-def _images_with_people(protocol: Protocol, files: ComparisonFiles, run: str) -> list[int]:
-    """The images of a run's test that have a labelled person."""
-    ann_file = files.fold_annotations(run, 'test') if files.unit == 'fold' else protocol.ann_file
-    annotations = read_json(ann_file, 'annotations in COCO format')['annotations']
-    return sorted({person['image_id'] for person in annotations if any(person.get('keypoints', [])[2::3])})
+def _labelled_people(comparison: Comparison) -> tuple[list[dict], list[dict]]:
+    """The images that the first run is tested on, and the people in them that have labelled keypoints."""
+    files, ann_file = comparison.files, comparison.protocol.ann_file
+    if files.unit == 'fold':
+        ann_file = files.fold_annotations(comparison.runs[0], 'test')
+    content = read_json(ann_file, 'annotations in COCO format')
+    people = [person for person in content['annotations'] if any(person.get('keypoints', [])[2::3])]
+    return content['images'], people
 
 
 def _gates(comparison: Comparison) -> list:
     """The gates of the first network that has some, on the largest people."""
-    files, run, protocol = comparison.files, comparison.runs[0], comparison.protocol
+    files, run = comparison.files, comparison.runs[0]
     if type_name(Config.fromfile(files.config(files.networks[0], run)).model) != 'TopdownPoseEstimator':
         return []
-    ann_file = files.fold_annotations(run, 'test') if files.unit == 'fold' else protocol.ann_file
-    content = read_json(ann_file, 'annotations in COCO format')
-    names = {image['id']: image['file_name'] for image in content['images']}
-    people = [person for person in content['annotations'] if any(person.get('keypoints', [])[2::3])]
+    images, people = _labelled_people(comparison)
+    names = {image['id']: image['file_name'] for image in images}
     people = sorted(people, key=lambda person: person['bbox'][2] * person['bbox'][3])[-2:]
     for network in files.networks:
         checkpoint = files.last_checkpoint(network, run)
         # Not all networks have gates, and neither checkpoints nor images need be here.
         with contextlib.suppress(ValueError, OSError):
             model = load_model(files.config(network, run), checkpoint)
-            images = [Path(protocol.image_dir or '', names[person['image_id']]) for person in people]
-            return [record_gates(model, image, person['bbox']) for image, person in zip(images, people, strict=True)]
+            paths = [Path(comparison.protocol.image_dir or '', names[person['image_id']]) for person in people]
+            return [record_gates(model, path, person['bbox']) for path, person in zip(paths, people, strict=True)]
     return []

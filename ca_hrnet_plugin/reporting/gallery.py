@@ -89,10 +89,12 @@ def draw_gallery(
         for evaluation in evaluations:
             detections = _annotations(evaluation.cocoDt, image_id)
             detections = [detection for detection in detections if detection['score'] >= score_thr]
-            oks = _assigned_oks(evaluation, image_id)
+            oks = {detection: value for _, detection, value in _assignments(evaluation, image_id)}
             columns.append([(_detected_pose(detection, kpt_thr), oks.get(detection['id'])) for detection in detections])
         for axes, people in zip(row, columns, strict=True):
-            _draw_image(axes, image)
+            axes.imshow(image)
+            axes.set(xticks=[], yticks=[], xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
+            axes.spines[:].set_visible(False)
             for pose, _ in people:
                 _draw_pose(axes, pose, protocol.metainfo, points_per_pixel=72 * column_width / image.shape[1])
             _write_oks(axes, [(pose, oks) for pose, oks in people if oks is not None])
@@ -126,11 +128,6 @@ def differing_images(
 def _oks_of_people(evaluation: SplitEval, image_id: int) -> dict[int, float]:
     """The OKS of the pose that is assigned to each labelled person, by the person's id."""
     return {person: oks for person, _, oks in _assignments(evaluation, image_id)}
-
-
-def _assigned_oks(evaluation: SplitEval, image_id: int) -> dict[int, float]:
-    """The OKS of each detection that is assigned to a labelled person, by the detection's id."""
-    return {detection: oks for _, detection, oks in _assignments(evaluation, image_id)}
 
 
 def _assignments(evaluation: SplitEval, image_id: int) -> Iterator[tuple[int, int, float]]:
@@ -171,12 +168,6 @@ def _read_image(coco: COCO, image_id: int, image_dir: str | None) -> np.ndarray:
     if image is None:
         raise ValueError(f'image {image_id} cannot be decoded: give a whole picture as {path}')
     return image[..., ::-1]  # RGB
-
-
-def _draw_image(axes: Axes, image: np.ndarray) -> None:
-    axes.imshow(image)
-    axes.set(xticks=[], yticks=[], xlim=(0, image.shape[1]), ylim=(image.shape[0], 0))
-    axes.spines[:].set_visible(False)
 
 
 def _write_oks(axes: Axes, poses: list[tuple[Pose, float]]) -> None:
