@@ -9,8 +9,6 @@ import argparse
 import datetime
 import itertools
 import json
-import platform
-import re
 import sys
 import tempfile
 import time
@@ -38,19 +36,12 @@ from tabulate import tabulate
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.messages import replace_unprintable
+from ca_hrnet_plugin.reporting.cost import machine_name
 from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
 
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 HEADERS = ['', 'mode', 'ms', 'ratio', 'interquartile', 'to eager HRNet', 'peak MB', 'saved MB', 'kernels']
-
-
-def hardware(device: str) -> str:
-    """The name of the hardware."""
-    if device == 'cuda':
-        return torch.cuda.get_device_name()
-    name = re.search(r'model name\s*:\s*(.+)', Path('/proc/cpuinfo').read_text())
-    return f'{name[1] if name else platform.machine()}, {torch.get_num_threads()} threads'
 
 
 def measure(
@@ -169,7 +160,7 @@ def main() -> None:
     if args.data and cfg.train_dataloader.dataset.type != 'CocoDataset':
         parser.error(f'--data draws images of COCO, and {args.config} reads others')
 
-    machine = f'{hardware(args.device)}, PyTorch {torch.__version__}, {datetime.date.today()}'
+    machine = f'{machine_name(args.device)}, {datetime.date.today()}'
     print(f'{machine}\n')
     rows = []
 

@@ -53,10 +53,7 @@ def measure_cost(configs: Mapping[str, str | Path], device: str | None = None) -
     timings = time_side_by_side(functions, baselines, ROUNDS)
     for (task, name), timing in timings.items():
         networks[name] |= _medians(task, timing)
-    machine = (
-        torch.cuda.get_device_name() if device == 'cuda' else f'{_processor()} (threads: {torch.get_num_threads()})'
-    )
-    return dict(machine=f'{machine}, PyTorch {torch.__version__}', batch=batch, networks=networks)
+    return dict(machine=machine_name(device), batch=batch, networks=networks)
 
 
 def _training_step(model, cfg: Config, batch: int):
@@ -85,6 +82,12 @@ def _first_batch(loader: Config, size: int) -> dict:
 def _medians(task: str, timing: Timing) -> dict[str, float]:
     ratios = {f'{task}, ratio': median(timing.ratios)} if timing.ratios else {}
     return {task: median(timing.seconds), **ratios}
+
+
+def machine_name(device: str) -> str:
+    """The GPU, or the processor with its number of threads, and the version of PyTorch."""
+    name = torch.cuda.get_device_name() if device == 'cuda' else f'{_processor()} (threads: {torch.get_num_threads()})'
+    return f'{name}, PyTorch {torch.__version__}'
 
 
 def _processor() -> str:
