@@ -44,7 +44,7 @@ AREAS = tuple(
 )
 _ALL, _MEDIUM, _LARGE = AREAS
 # COCO's ten numbers by CocoMetric's names: the curve, the OKS threshold (None is the mean over all), the area range.
-_COCO_FIGURES = {
+COCO_FIGURES = {
     'AP': ('precision', None, _ALL),
     'AP .5': ('precision', 0.5, _ALL),
     'AP .75': ('precision', 0.75, _ALL),
@@ -198,7 +198,7 @@ def summarize(params: Params, precision: np.ndarray, recall: np.ndarray) -> dict
 
     figures = {}
     if set(AREAS) <= set(params.areaRng):
-        figures.update((name, mean(*figure)) for name, figure in _COCO_FIGURES.items())
+        figures.update((name, mean(*figure)) for name, figure in COCO_FIGURES.items())
     for split in params.areaRng:
         if split.measure != 'area':
             figures[f'AP ({split.measure} {split.name})'] = mean('precision', None, split)

@@ -10,9 +10,9 @@ from mmpose.evaluation import metrics
 
 from ..evaluation import CrowdCocoMetric, level_splits
 from ..evaluation.evaluators import class_of, metric_configs, type_name
+from ..evaluation.split_eval import COCO_FIGURES
 from .report import Report
 
-COCO = ('AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)')
 COCO_CROWD = ('AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75', 'AP(E)', 'AP(M)', 'AP(H)')
 LEVELS = ('crowd_levels', 'hidden_levels', 'overlap_levels')
 PCK = {'bbox': 'PCK', 'head': 'PCKh', 'torso': 'tPCK'}  # by norm_item
@@ -89,7 +89,7 @@ def _figures(metric: dict) -> list[str]:
         inner = _figures(metric['metric'])
         return [f'{part}/{name}' for part in metric['partitions'] for name in inner]
     if kind in (metrics.CocoMetric, metrics.CocoWholeBodyMetric, CrowdCocoMetric):
-        names = [*(COCO_CROWD if metric.get('iou_type') == 'keypoints_crowd' else COCO)]
+        names = [*(COCO_CROWD if metric.get('iou_type') == 'keypoints_crowd' else COCO_FIGURES)]
         if kind is CrowdCocoMetric:
             levels = level_splits(**{name: metric[name] for name in LEVELS if name in metric})
             levels = [f'({level.measure} {level.name})' for level in levels]

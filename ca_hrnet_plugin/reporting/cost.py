@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 from .complexity import measure_complexity
-from .timing import Timing, time_side_by_side
+from .timing import time_side_by_side
 
 TRAINING_IMAGES = 8  # of a batch on a CPU, at most
 ROUNDS = 5
@@ -52,7 +52,9 @@ def measure_cost(configs: Mapping[str, str | Path], device: str | None = None) -
     baselines = {(task, name): (task, baseline) for task, name in functions if name != baseline}
     timings = time_side_by_side(functions, baselines, ROUNDS)
     for (task, name), timing in timings.items():
-        networks[name] |= _medians(task, timing)
+        networks[name][task] = median(timing.seconds)
+        if timing.ratios:
+            networks[name][f'{task}, ratio'] = median(timing.ratios)
     return dict(machine=machine_name(device), batch=batch, networks=networks)
 
 
@@ -77,11 +79,6 @@ def _first_batch(loader: Config, size: int) -> dict:
     loader = dict(copy.deepcopy(loader), batch_size=size, num_workers=0, persistent_workers=False)
     with contextlib.redirect_stdout(io.StringIO()):  # COCO's reader prints
         return next(iter(Runner.build_dataloader(loader, seed=0)))
-
-
-def _medians(task: str, timing: Timing) -> dict[str, float]:
-    ratios = {f'{task}, ratio': median(timing.ratios)} if timing.ratios else {}
-    return {task: median(timing.seconds), **ratios}
 
 
 def machine_name(device: str) -> str:

@@ -1,6 +1,5 @@
 """The style of figures: the text size of a paper, colours that colour-blind readers can distinguish, file formats."""
 
-import functools
 from pathlib import Path
 
 import matplotlib
@@ -14,30 +13,22 @@ PICTURE_FORMATS = ('.png', '.jpg', '.svg', '.pdf')
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 
-_STYLE = {
-    'font.size': 8,
-    'axes.titlesize': 8,
-    'axes.labelsize': 8,
-    'xtick.labelsize': 7,
-    'ytick.labelsize': 7,
-    'legend.fontsize': 7.5,
-    'legend.frameon': False,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'axes.linewidth': 0.6,
-    'lines.linewidth': 1.3,
-}
-
-
-def paper_style(draw):
-    """Decorates a function so that it draws its figure in this style."""
-
-    @functools.wraps(draw)
-    def styled(*args, **kwargs):
-        with matplotlib.rc_context(_STYLE):
-            return draw(*args, **kwargs)
-
-    return styled
+# A decorator for functions that draw.
+paper_style = matplotlib.rc_context(
+    {
+        'font.size': 8,
+        'axes.titlesize': 8,
+        'axes.labelsize': 8,
+        'xtick.labelsize': 7,
+        'ytick.labelsize': 7,
+        'legend.fontsize': 7.5,
+        'legend.frameon': False,
+        'axes.spines.top': False,
+        'axes.spines.right': False,
+        'axes.linewidth': 0.6,
+        'lines.linewidth': 1.3,
+    }
+)
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 300) -> None:

@@ -36,21 +36,14 @@ class OfficialForm(nn.Module):
         return x * self.conv_w(columns.permute(0, 1, 3, 2)).sigmoid() * self.conv_h(rows).sigmoid()
 
 
-class TimmForm(nn.Module):
-    """timm's ``CoordAttn`` at the official width and with the official biases."""
+def timm_form(channels: int, reduction: int = 32) -> nn.Module:
+    """The ``CoordAttn`` of timm at the official width and with the official biases."""
+    from timm.layers.coord_attn import CoordAttn
 
-    def __init__(self, channels: int, reduction: int = 32):
-        super().__init__()
-        from timm.layers.coord_attn import CoordAttn
-
-        self.attention = CoordAttn(channels, rd_channels=max(8, channels // reduction), bias=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Attends to a feature map (N, C, H, W), and keeps its shape."""
-        return self.attention(x)
+    return CoordAttn(channels, rd_channels=max(8, channels // reduction), bias=True)
 
 
-OTHER_FORMS = {'official form': OfficialForm, 'timm form': TimmForm}
+OTHER_FORMS = {'official form': OfficialForm, 'timm form': timm_form}
 FROZEN = 'frozen'
 VARIANTS = ('HRNet', 'CA-HRNet', FROZEN, *OTHER_FORMS)
 ONLY_FOR = {FROZEN: 'inference'}
