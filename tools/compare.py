@@ -38,6 +38,7 @@ from ca_hrnet_plugin.comparison import (
     different_results,
     filled_networks,
     pretrained_networks,
+    read_config,
     remaining_runs,
     run_all,
     start_tests,
@@ -69,7 +70,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('--partition', help='for --launcher slurm')
     add('--amp', action='store_true', help='train with mixed precision')
     add('--auto-scale-lr', action='store_true', help='scale the learning rate to the total batch size')
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for each training and test')
+    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to all configs')
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--dry-run', action='store_true', help='write the configs and print the commands')
     what.add_argument('--report', action='store_true', help='report on what has finished, and run nothing')
@@ -103,7 +104,7 @@ def compare(args: argparse.Namespace) -> tuple[dict[str, Path], list[str]]:
         return {}, [' && '.join(map(str, run.steps)) for run in runs]
     failed = {}
     if not args.report:
-        check(files, launch)
+        check(files)
         prove_start(files, launch, must_be_same=bool(args.attention))
         runs = remaining_runs(files, launch)
         failed = run_all(runs, launch, files.out, Progress('train and test', len(runs))) if runs else {}
@@ -137,9 +138,10 @@ def prepare(args: argparse.Namespace) -> ComparisonFiles:
         raise ValueError('--folds 1 leaves nothing to train on: give 2 or more')
     unit, numbers = ('fold', list(range(args.folds))) if args.folds else ('seed', list(dict.fromkeys(args.seeds)))
     files = ComparisonFiles(args.out.resolve(), list(networks), unit, numbers)
-    write_configs(files, networks, args.load_from, parse_options(args.cfg_options))
-    if args.folds and not all(files.fold_annotations(run, 'test').exists() for run in files.runs):
-        write_folds(files, Config.fromfile(networks[files.networks[0]][0]))
+    options = parse_options(args.cfg_options)
+    write_configs(files, networks, args.load_from, options)
+    if args.folds and not any((files.out / network).exists() for network in networks):
+        write_folds(files, read_config(networks[files.networks[0]][0], options))
     return files
 
 
@@ -149,17 +151,16 @@ def launch_of(args: argparse.Namespace) -> Launch:
     launcher += ['--gpus-per-node', str(args.gpus_per_node)] if args.gpus_per_node else []
     launcher += ['--partition', args.partition] if args.partition else []
     train = [*launcher, *(['--amp'] if args.amp else []), *(['--auto-scale-lr'] if args.auto_scale_lr else [])]
-    return Launch(train, launcher, args.cfg_options, args.jobs, args.gpus)
+    return Launch(train, launcher, args.jobs, args.gpus)
 
 
-def check(files: ComparisonFiles, launch: Launch) -> None:
+def check(files: ComparisonFiles) -> None:
     """Checks each network's config, data and checkpoint, and ends the command if there are problems."""
     problems = {}
+    tested = files.runs if files.unit == 'fold' else files.runs[:1]  # seeds have the same data
     for network in files.networks:
-        cfg = Config.fromfile(files.config(network, files.runs[0]))
-        cfg.merge_from_dict(parse_options(launch.cfg_options))
-        for purpose in ('train', 'test'):
-            for problem in check_config(cfg, purpose).problems:
+        for run, purpose in [(files.runs[0], 'train'), *((run, 'test') for run in tested)]:
+            for problem in check_config(Config.fromfile(files.config(network, run)), purpose).problems:
                 problems.setdefault(problem, network)
     for problem, network in problems.items():
         print(f'problem of {network}: {problem}', file=sys.stderr)

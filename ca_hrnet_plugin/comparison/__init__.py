@@ -10,7 +10,7 @@ from .configs import write_configs
 from .folds import write_folds
 from .launch import Launch, Progress, remaining_runs, run_all, start_tests
 from .start import different_features, different_results, filled_networks, pretrained_networks
-from .variants import attention_variants
+from .variants import attention_variants, read_config
 
 __all__ = [
     'ComparisonFiles',
@@ -21,6 +21,7 @@ __all__ = [
     'different_results',
     'filled_networks',
     'pretrained_networks',
+    'read_config',
     'remaining_runs',
     'run_all',
     'start_tests',

@@ -30,7 +30,7 @@ def write_configs(
         files (ComparisonFiles): The comparison. Its ``starts`` and ``settings`` are filled in.
         networks (Mapping[str, tuple[str, dict]]): The config that each network inherits, and what differs from it.
         load_from (str, optional): The checkpoint that networks start from, in place of their configs' ``load_from``.
-        options (Mapping, optional): ``--cfg-options`` of each run.
+        options (Mapping, optional): ``--cfg-options`` for all of them.
 
     Raises:
         ValueError: The folder has runs of other configs, or a config cannot be read.
@@ -38,12 +38,13 @@ def write_configs(
     known = ComparisonFiles.read(files.out).settings if (files.out / FILE).is_file() else {}
     written = {}
     for network, (base, differences) in networks.items():
-        complete = read_config(base)
+        complete = read_config(base, options)
         missing = [key for key in NEEDED if not complete.get(key)]
         if missing:
             raise ValueError(f'{base} has no {missing[0]}: give a config that mim train and mim test can run')
         init_default_scope(complete.get('default_scope', 'mmpose'))
-        changes = Config(copy.deepcopy(differences))
+        changes = Config(_with_options(complete, options or {}))
+        changes.merge_from_dict(copy.deepcopy(differences))
         changes.merge_from_dict(_imports_of_plugin(complete))
         changes.merge_from_dict(_checkpoints_to_resume_from(complete))
         start = load_from or complete.get('load_from')
@@ -53,8 +54,8 @@ def write_configs(
         if files.unit == 'fold':
             changes.merge_from_dict(_whole_paths_of_images(complete))
         complete.merge_from_dict(copy.deepcopy(changes.to_dict()))
-        complete.merge_from_dict(dict(options or {}))
-        digest = hashlib.sha256(json.dumps(complete.to_dict(), default=str).encode()).hexdigest()
+        settings = [complete.to_dict(), len(files.numbers) if files.unit == 'fold' else None]
+        digest = hashlib.sha256(json.dumps(settings, default=str).encode()).hexdigest()
         if known.get(network, digest) != digest and (files.out / network).exists():
             raise ValueError(
                 f'{files.out} holds runs of another {network}: its config or the options have changed since; give '
@@ -69,6 +70,12 @@ def write_configs(
         with whole_file(path) as unfinished:
             unfinished.write_text(f'# Written by tools/compare.py.\n{Config(content).pretty_text}')
     files.write()
+
+
+def _with_options(cfg: Config, options: Mapping) -> dict:
+    """What options changed in a config, as whole entries, because a config cannot inherit a part of a list."""
+    changed = {name: cfg.to_dict()[name] for name in dict.fromkeys(key.partition('.')[0] for key in options)}
+    return {name: dict(value, _delete_=True) if isinstance(value, dict) else value for name, value in changed.items()}
 
 
 def _imports_of_plugin(cfg: Config) -> dict:
@@ -100,8 +107,9 @@ def _whole_paths_of_images(cfg: Config) -> dict:
     dataset = dict(data_root=None, data_prefix=dict(img=''))
     changes = dict(train_dataloader=dict(dataset=dataset))
     for loader in ('val_dataloader', 'test_dataloader'):
-        boxes = dict(bbox_file=None) if 'bbox_file' in cfg[loader].dataset else {}
-        changes[loader] = dict(dataset=dataset | boxes)
+        if cfg.get(loader):
+            boxes = dict(bbox_file=None) if 'bbox_file' in cfg[loader].dataset else {}
+            changes[loader] = dict(dataset=dataset | boxes)
     return changes
 
 
@@ -115,10 +123,12 @@ def _of_run(files: ComparisonFiles, network: str, run: str, cfg: Config) -> dict
     )
     if files.unit == 'fold':
         for loader, part in dict(train='train', val='test', test='test').items():
-            content[f'{loader}_dataloader'] = dict(dataset=dict(ann_file=str(files.fold_annotations(data, part))))
+            if cfg.get(f'{loader}_dataloader'):
+                content[f'{loader}_dataloader'] = dict(dataset=dict(ann_file=str(files.fold_annotations(data, part))))
         annotations = dict(ann_file=str(files.fold_annotations(data, 'test')))
         of_metric |= annotations
-        content['val_evaluator'] = changed_coco_metric(cfg.val_evaluator, annotations)
+        if cfg.get('val_evaluator'):
+            content['val_evaluator'] = changed_coco_metric(cfg.val_evaluator, annotations)
     content['test_evaluator'] = changed_coco_metric(cfg.test_evaluator, of_metric)
     return content
 

@@ -5,11 +5,12 @@ import random
 from pathlib import Path
 
 from mmengine.config import Config
+from mmpose.registry import DATASETS
 
-from ..evaluation.coco_files import read_json
+from ..evaluation.coco_files import read_annotations, read_json
 from ..evaluation.crowd_index import crowd_index
+from ..evaluation.evaluators import class_of
 from ..evaluation.split_eval import CROWD_LEVELS
-from ..messages import in_one_line
 from ..reporting.comparison_files import ComparisonFiles
 from ..whole_file import whole_file
 
@@ -25,14 +26,16 @@ def write_folds(files: ComparisonFiles, cfg: Config) -> None:
         cfg (Config): The baseline's config, with data in COCO format.
 
     Raises:
-        ValueError: A data set is not one file in COCO format.
+        ValueError: A data set is not one valid file in COCO format.
     """
     images, people = {}, []
     for loader in ('train_dataloader', 'test_dataloader'):
         content = _read_dataset(cfg[loader].dataset, loader)
-        new = [image for image in content['images'] if image['file_name'] not in images]
-        ids = {image['id']: len(images) + number for number, image in enumerate(new, start=1)}
-        images |= {image['file_name']: dict(image, id=ids[image['id']]) for image in new}
+        earlier, ids = set(images), {}
+        for image in content['images']:
+            if image['file_name'] not in earlier:  # the people of an image are those of its first data set
+                first = images.setdefault(image['file_name'], dict(image, id=len(images) + 1))
+                ids[image['id']] = first['id']
         people += [
             dict(person, image_id=ids[person['image_id']])
             for person in content['annotations']
@@ -58,14 +61,12 @@ def _read_dataset(dataset: dict, loader: str) -> dict:
         raise ValueError(f'{loader} has no ann_file in COCO format: folds need one data set; compare over --seeds')
     root = Path(dataset.get('data_root') or '')
     file, folder = root / dataset['ann_file'], (root / dataset.get('data_prefix', {}).get('img', '')).resolve()
-    content = read_json(file, 'annotations in COCO format')
-    try:
-        for image in content['images']:
-            image['file_name'] = str(folder / image['file_name'])
-        crowd_index(content['annotations'][:1])
-        return content
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f'{file} is not in COCO format ({in_one_line(error)}): give annotations of people') from error
+    metainfo = class_of(DATASETS, dataset)._load_metainfo(dataset.get('metainfo'))
+    read_annotations(file, metainfo['num_keypoints'], of_images=['file_name'], of_annotations=['bbox', 'keypoints'])
+    content = read_json(file, 'annotations in COCO format')  # with the fields that are not checked
+    for image in content['images']:
+        image['file_name'] = str(folder / image['file_name'])
+    return content
 
 
 def _deal(images: list[int], people: list[dict], num_folds: int) -> dict[int, int]:

@@ -31,14 +31,12 @@ class Launch:
     Attributes:
         train (list[str]): Further arguments of ``mim train``, such as ``['--amp']``.
         test (list[str]): Further arguments of ``mim test``.
-        cfg_options (list[str]): ``KEY=VALUE`` for all of them.
         jobs (int): The number of runs at a time.
         gpus (int): The number of GPUs of each run.
     """
 
     train: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
-    cfg_options: list[str] = field(default_factory=list)
     jobs: int = 1
     gpus: int = 1
 
@@ -69,7 +67,7 @@ class Run:
 
 def remaining_runs(files: ComparisonFiles, launch: Launch) -> list[Run]:
     """The runs that are not complete, all networks of a seed or fold before the next."""
-    lasts = {network: _last_checkpoint_and_epochs(files, network, launch) for network in files.networks}
+    lasts = {network: _last_checkpoint_and_epochs(files, network) for network in files.networks}
     return [
         _training_and_test(files, network, run, launch, *lasts[network])
         for run in files.runs
@@ -87,10 +85,9 @@ def start_tests(files: ComparisonFiles, launch: Launch) -> list[Run]:
     ]
 
 
-def _last_checkpoint_and_epochs(files: ComparisonFiles, network: str, launch: Launch) -> tuple[str, int]:
+def _last_checkpoint_and_epochs(files: ComparisonFiles, network: str) -> tuple[str, int]:
     """The name of the last checkpoint of a network's runs, and their number of epochs; 0 if they count iterations."""
     cfg = Config.fromfile(files.config(network))
-    cfg.merge_from_dict(parse_options(launch.cfg_options))
     if trains_by_epoch(cfg):
         return f'epoch_{cfg.train_cfg.max_epochs}.pth', cfg.train_cfg.max_epochs
     return f'iter_{cfg.train_cfg.max_iters}.pth', 0
@@ -100,7 +97,7 @@ def _training_and_test(
     files: ComparisonFiles, network: str, run: str, launch: Launch, last: str, num_epochs: int
 ) -> Run:
     config, work_dir = files.config(network, run), files.work_dir(network, run)
-    train = ['train', 'mmpose', str(config), '--resume', *launch.train, *_with_options(launch)]
+    train = ['train', 'mmpose', str(config), '--resume', *launch.train]
     steps = [Step(train, work_dir / 'train.log'), _test(files, network, run, str(work_dir / last), launch)]
     with contextlib.suppress(OSError):
         if files.last_checkpoint(network, run).name == last:
@@ -111,11 +108,7 @@ def _training_and_test(
 def _test(files: ComparisonFiles, network: str, run: str, checkpoint: str, launch: Launch) -> Step:
     metrics = files.metrics(network, run)
     arguments = [str(files.config(network, run)), '--checkpoint', checkpoint, '--out', str(metrics), *launch.test]
-    return Step(['test', 'mmpose', *arguments, *_with_options(launch)], files.work_dir(network, run) / 'test.log')
-
-
-def _with_options(launch: Launch) -> list[str]:
-    return ['--cfg-options', *launch.cfg_options] if launch.cfg_options else []
+    return Step(['test', 'mmpose', *arguments], files.work_dir(network, run) / 'test.log')
 
 
 def parse_options(options: Sequence[str]) -> dict:

@@ -1,6 +1,6 @@
 """The networks of a comparison, as configs that state only what differs from a given config."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -50,14 +50,16 @@ def attention_variants(config: str | Path, attentions: Sequence[str], zero_init:
     return variants
 
 
-def read_config(config: str | Path) -> Config:
-    """Reads a config, given as a file or by its name in this plugin.
+def read_config(config: str | Path, options: Mapping | None = None) -> Config:
+    """Reads a config, given as a file or by its name in this plugin, with ``--cfg-options``.
 
     Raises:
         ValueError: It cannot be read.
     """
     try:
-        return Config.fromfile(resolve_config(config))
+        cfg = Config.fromfile(resolve_config(config))
+        cfg.merge_from_dict(dict(options or {}))
+        return cfg
     except Exception as error:  # a config is a program, which can fail in any way
         raise ValueError(f'config {config} cannot be read: {in_one_line(error)}') from error
 

@@ -89,13 +89,25 @@ def read_comparison(out: str | Path, num_resamples: int = 1000, progress: bool =
 
 
 def _from_metrics(files: ComparisonFiles, network: str, runs: Sequence[str]) -> Result:
-    """The figures of other evaluators than CocoMetric, without the prefix of the evaluator."""
+    """The figures of other evaluators than CocoMetric, without the evaluator's prefix where the rest tells them apart.
+
+    Raises:
+        ValueError: The runs have no figures.
+    """
     results = {}
     for run in runs:
         metrics = read_json(files.metrics(network, run), 'metrics of mim test --out')
-        figures = {name.rpartition('/')[2]: value for name, value in metrics.items() if is_number(value)}
+        figures = {name: value for name, value in metrics.items() if is_number(value)}
+        unprefixed = {name.rpartition('/')[2]: value for name, value in figures.items()}
+        figures = unprefixed if len(unprefixed) == len(figures) else figures
         results[run] = Result(network, str(files.metrics(network, run)), figures)
-    return mean_of_runs(results)
+    mean = mean_of_runs(results)
+    if not mean.figures:
+        raise ValueError(
+            f'{mean.origin}: these files have no number in common, so there is nothing to compare: give a '
+            'test_evaluator whose figures are numbers'
+        )
+    return mean
 
 
 def _from_poses(

@@ -23,7 +23,7 @@ def verdict(row: Row, figure: str, unit: str = 'seed') -> str:
     form = '{:.1f}' if in_percent else '{:.4g}'
     signed = form.replace(':', ':+')
     difference, low, high = (100 * value if in_percent else value for value in interval[:3])
-    gain = -difference if figure in LOWER_IS_BETTER else difference
+    gain = -difference if _lower_is_better(figure) else difference
     gains = 'gains' if float(form.format(gain)) >= 0 else 'loses'  # after rounding
     text = (
         f'{name} {gains} {form.format(abs(difference))} {figure}, 95 % interval {signed.format(low)} to '
@@ -54,11 +54,15 @@ def smallest_gain_of(row: Row, figure: str) -> float | None:
 
 
 def _conclusion(low: float, high: float, figure: str) -> str:
-    if figure in LOWER_IS_BETTER:
+    if _lower_is_better(figure):
         low, high = -high, -low
     if low > 0:
         return 'a gain is shown'
     return 'a loss is shown' if high < 0 else 'no gain is shown'
+
+
+def _lower_is_better(figure: str) -> bool:
+    return figure.rpartition('/')[2] in LOWER_IS_BETTER
 
 
 def _number(number: int) -> str:

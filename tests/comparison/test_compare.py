@@ -257,6 +257,61 @@ def test_folds_test_each_person_once(compare, tmp_path, data):
     assert len(tested) == len(set(tested)) == number
 
 
+def test_folds_need_valid_annotations_and_follow_them_until_a_run_starts(compare, tmp_path, data):
+    (tmp_path / 'no_val.py').write_text(
+        f'_base_ = {CONFIG!r}\nval_cfg = None\nval_dataloader = None\nval_evaluator = None'
+    )
+    arguments = ('no_val.py', '--attention', 'coord', '--folds')
+    path = tmp_path / 'data/coco/annotations/person_keypoints_train2017.json'
+    person = data['annotations'][1]
+    bbox = person.pop('bbox')
+    path.write_text(json.dumps(data))
+    code, *_ = compare(*arguments, 3)
+    assert f'annotation {person["id"]} of {path} has no bbox' in code
+
+    person |= dict(bbox=bbox, area=-1)
+    path.write_text(json.dumps(data))
+    code, _, err = compare(*arguments, 3)
+    assert 'nothing was trained' in code
+    assert 'area' in err
+
+    image = dict(data['images'][0], id=1000)  # one picture, listed once for each of its people
+    data['images'].append(image)
+    person |= dict(area=bbox[2] * bbox[3], image_id=image['id'])
+    path.write_text(json.dumps(data))
+    code, out, err = compare(*arguments, 3)
+    assert code == 0, err
+    assert 'over images and folds' in out
+    tested = [json.loads((tmp_path / f'out (1)/annotations/fold{fold}_test.json').read_text()) for fold in range(3)]
+    names = [image['file_name'] for content in tested for image in content['images']]
+    assert len(names) == len(set(names)) == len(data['images']) - 1 + 20
+    assert sum(len(content['annotations']) for content in tested) == 2 * len(data['annotations'])
+
+    code, *_ = compare(*arguments, 2)
+    assert 'its config or the options have changed since; give another --out' in code
+
+
+def test_options_are_in_the_configs_of_runs_start_and_report(compare, tmp_path):
+    other = (tmp_path / 'data/coco/annotations/person_keypoints_val2017.json').rename(tmp_path / 'other.json')
+    parts = ('val_dataloader.dataset', 'test_dataloader.dataset', 'val_evaluator', 'test_evaluator')
+    options = [f'{part}.ann_file={other}' for part in parts]
+    code, _, err = compare(CONFIG, '--attention', 'coord', '--seeds', 0, '--cfg-options', *options)
+    assert code == 0, err
+
+    options += [f'load_from={SMALL_HRNET}', 'param_scheduler.1.T_max=7']
+    Path('out (1)').rename('first')
+    code, _, err = compare(CONFIG, '--attention', 'coord', '--folds', 2, '--dry-run', '--cfg-options', *options)
+    assert code == 0, err
+    files = ComparisonFiles.read('out (1)')
+    assert files.starts['CA-HRNet'] == SMALL_HRNET
+    for config in (files.config('CA-HRNet'), files.config('CA-HRNet', 'fold1')):
+        cfg = Config.fromfile(config)
+        assert cfg.load_from is None, 'mim train --resume would take it for an interrupted run'
+        assert [schedule.type for schedule in cfg.param_scheduler] == ['LinearLR', 'CosineAnnealingLR']
+        assert cfg.param_scheduler[1].T_max == 7
+    assert cfg.test_dataloader.dataset.ann_file == str(files.fold_annotations('fold1', 'test').resolve())
+
+
 def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
     metrics = {f'HRNet {seed}': {'EPE': 5.0 + 0.1 * seed} for seed in range(3)}
     metrics |= {f'CA-HRNet {seed}': {'EPE': 4.0 + 0.1 * seed + 0.01 * (seed == 1)} for seed in range(3)}
@@ -269,6 +324,18 @@ def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
     row = read_comparison(tmp_path / 'out (1)').rows[1]
     assert row.result.deviations['EPE'] == pytest.approx(np.std([4.0, 4.11, 4.2], ddof=1))
     assert 'It does not cover other images.' in (tmp_path / 'out (1)/report/index.html').read_text()
+
+    for network, parts in {'HRNet': (1.0, 2.0), 'CA-HRNet': (3.0, 1.0)}.items():
+        for seed in range(3):
+            metrics = {f'{part}/EPE': value + 0.1 * seed for part, value in zip(('thumb', 'palm'), parts, strict=True)}
+            (tmp_path / f'out (1)/{network}/seed{seed}/metrics.json').write_text(json.dumps(metrics))
+    comparison = read_comparison(tmp_path / 'out (1)')
+    assert comparison.verdicts[0].startswith('CA-HRNet loses 2 thumb/EPE')
+    assert comparison.rows[1].differences['palm/EPE'] == pytest.approx(-1)
+    for seed in range(3):
+        (tmp_path / f'out (1)/HRNet/seed{seed}/metrics.json').write_text('{"EPE": NaN}')
+    with pytest.raises(ValueError, match='no number in common'):
+        read_comparison(tmp_path / 'out (1)')
 
 
 @pytest.mark.parametrize(
