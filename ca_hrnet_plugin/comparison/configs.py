@@ -73,9 +73,16 @@ def write_configs(
 
 
 def _with_options(cfg: Config, options: Mapping) -> dict:
-    """What options changed in a config, as whole entries, because a config cannot inherit a part of a list."""
-    changed = {name: cfg.to_dict()[name] for name in dict.fromkeys(key.partition('.')[0] for key in options)}
-    return {name: dict(value, _delete_=True) if isinstance(value, dict) else value for name, value in changed.items()}
+    """What a config states to have the options that a complete config already has."""
+    changes = Config()
+    for key, value in options.items():
+        name, *rest = key.split('.')
+        if not any(part.isdigit() for part in rest):
+            changes.merge_from_dict({key: value})
+        else:  # a config cannot inherit a part of a list
+            whole = cfg.to_dict()[name]
+            changes[name] = dict(whole, _delete_=True) if isinstance(whole, dict) else whole
+    return changes.to_dict()
 
 
 def _imports_of_plugin(cfg: Config) -> dict:
