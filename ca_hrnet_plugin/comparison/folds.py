@@ -5,11 +5,10 @@ import random
 from pathlib import Path
 
 from mmengine.config import Config
-from mmpose.registry import DATASETS
 
 from ..evaluation.coco_files import read_annotations, read_json
 from ..evaluation.crowd_index import crowd_index
-from ..evaluation.evaluators import class_of
+from ..evaluation.people import dataset_metainfo
 from ..evaluation.split_eval import CROWD_LEVELS
 from ..reporting.comparison_files import ComparisonFiles
 from ..whole_file import whole_file
@@ -61,8 +60,8 @@ def _read_dataset(dataset: dict, loader: str) -> dict:
         raise ValueError(f'{loader} has no ann_file in COCO format: folds need one data set; compare over --seeds')
     root = Path(dataset.get('data_root') or '')
     file, folder = root / dataset['ann_file'], (root / dataset.get('data_prefix', {}).get('img', '')).resolve()
-    metainfo = class_of(DATASETS, dataset)._load_metainfo(dataset.get('metainfo'))
-    read_annotations(file, metainfo['num_keypoints'], of_images=['file_name'], of_annotations=['bbox', 'keypoints'])
+    num_keypoints = dataset_metainfo(dataset)['num_keypoints']
+    read_annotations(file, num_keypoints, of_images=['file_name'], of_annotations=['bbox', 'keypoints'])
     content = read_json(file, 'annotations in COCO format')  # with the fields that are not checked
     for image in content['images']:
         image['file_name'] = str(folder / image['file_name'])

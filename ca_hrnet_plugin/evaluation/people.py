@@ -1,5 +1,6 @@
 """The people of a config's data, in batches."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from mmpose.registry import DATASETS
 from torch import nn
 from torch.utils.data import Subset
 
-from .evaluators import type_name
+from .evaluators import class_of, type_name
 
 
 def training_people(model: nn.Module, limit: int = 1000) -> Subset:
@@ -30,6 +31,17 @@ def innermost(dataset: dict) -> dict:
     while 'ann_file' not in dataset and ('dataset' in dataset or 'datasets' in dataset):
         dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
     return dataset
+
+
+def dataset_metainfo(dataset: dict) -> dict:
+    """MMPose's metainfo of a data set that wraps no other, without the warning that its installed copy is used.
+
+    Raises:
+        ValueError: The data set is not in the registry.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return class_of(DATASETS, dataset)._load_metainfo(dataset.get('metainfo'))
 
 
 def pipeline_of_test(cfg: Config) -> list[dict]:

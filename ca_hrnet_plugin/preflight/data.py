@@ -20,6 +20,7 @@ from rich.progress import track
 
 from ..evaluation import coco_files
 from ..evaluation.evaluators import class_of, is_coco_metric, metric_configs, type_name
+from ..evaluation.people import dataset_metainfo
 from ..messages import and_more, counted, in_one_line
 from . import people
 from .report import Report
@@ -135,7 +136,7 @@ def _wrapper_problems(config: dict, key: str) -> Iterator[str]:
 def _dataset(config: dict, key: str, pipeline: list[dict]) -> Dataset:
     kind = class_of(DATASETS, config)
     modules = {getattr(kind, name).__module__ for name in READING if hasattr(kind, name)}
-    metainfo = kind._load_metainfo(config.get('metainfo')) if modules == {POSE} else None
+    metainfo = dataset_metainfo(config) if modules == {POSE} else None
     root, ann_file, prefixes = config.get('data_root'), config.get('ann_file'), config.get('data_prefix') or {}
     prefixes = {'img': '', **(prefixes if isinstance(prefixes, dict) else {'img': prefixes})}  # a string in MMPretrain
     folders = {name: _joined(root, prefix) for name, prefix in prefixes.items()}

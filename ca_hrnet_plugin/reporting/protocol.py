@@ -1,15 +1,12 @@
 """The protocol that results are evaluated by: annotations, keypoints, and the settings of OKS."""
 
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
-from mmpose.apis.inference import dataset_meta_from_config
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ..evaluation.evaluators import is_coco_metric, metric_configs, type_name
-from ..evaluation.people import innermost
+from ..evaluation.people import dataset_metainfo, innermost
 
 
 class Protocol(NamedTuple):
@@ -49,7 +46,7 @@ def read_protocol(
     if config is None:
         if ann_file is None:
             raise ValueError('no annotations: give an annotation file, or a config whose test names one')
-        return Protocol(str(ann_file), image_dir and str(image_dir), _quietly(parse_pose_metainfo, _COCO))
+        return Protocol(str(ann_file), image_dir and str(image_dir), dataset_metainfo(dict(type='CocoDataset')))
     cfg = Config.fromfile(config)
     evaluators = [_inner(metric) for metric in metric_configs(cfg.get('test_evaluator'))]
     coco_metrics = [metric for metric in evaluators if is_coco_metric(metric)]
@@ -60,7 +57,7 @@ def read_protocol(
     return Protocol(
         str(ann_file or metric.get('ann_file') or root / dataset.ann_file),
         str(image_dir or root / dataset.get('data_prefix', {}).get('img', '')),
-        _quietly(dataset_meta_from_config, Config(dict(test_dataloader=dict(dataset=dataset))), 'test'),
+        dataset_metainfo(dataset),
         metric.get('iou_type', 'keypoints'),
         metric.get('use_area', True),
         tested_boxes(cfg),
@@ -75,13 +72,3 @@ def _inner(metric: dict) -> dict:
 def tested_boxes(cfg: Config) -> str:
     """Which boxes a top-down config is tested with: ``'detected'`` ones, or the annotated ``'ground truth'``."""
     return 'detected' if innermost(cfg.test_dataloader.dataset).get('bbox_file') else 'ground truth'
-
-
-_COCO = dict(from_file='configs/_base_/datasets/coco.py')
-
-
-def _quietly(load, *arguments):
-    """Silences MMPose's warning that it uses its installed copy of a data set file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        return load(*arguments)
