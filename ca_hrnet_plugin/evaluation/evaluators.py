@@ -4,7 +4,7 @@ import copy
 
 from mmengine.evaluator import Evaluator
 from mmengine.registry import EVALUATOR, Registry
-from mmpose.evaluation.metrics import CocoMetric
+from mmpose.evaluation.metrics import CocoMetric, PoseTrack18Metric
 from mmpose.registry import METRICS
 
 from .coco_files import is_number
@@ -28,12 +28,13 @@ def class_of(registry: Registry, config: dict) -> type:
 
 
 def is_coco_metric(config: dict) -> bool:
-    """Whether a metric is MMPose's CocoMetric or derived from it.
+    """Whether a metric is MMPose's CocoMetric or derived from it, and evaluates by OKS, as PoseTrack's does not.
 
     Raises:
         ValueError: It is not in the registry.
     """
-    return issubclass(class_of(METRICS, config), CocoMetric)
+    kind = class_of(METRICS, config)
+    return issubclass(kind, CocoMetric) and not issubclass(kind, PoseTrack18Metric)
 
 
 def type_name(config: dict) -> str:

@@ -70,6 +70,14 @@ def test_areas_are_checked_however_the_evaluator_spells_the_file(config, coco, c
     assert 'an area of at most 1' in line
 
 
+def test_posetrack_s_evaluation_needs_no_area(config, coco, change):
+    """It measures distances to heads."""
+    change(lambda content: [person.pop('area') for person in content['annotations']])
+    assert len(check_config(config, 'test').problems) == 1
+    config.test_evaluator.type = 'PoseTrack18Metric'
+    assert check_config(config, 'test').problems == []
+
+
 @pytest.fixture
 def metainfo(config):
     """Five keypoints of the config's own, for training."""
