@@ -51,6 +51,11 @@ def metric_configs(evaluator: dict | list | None) -> list[dict]:
     return [metric for metric in metrics if isinstance(metric, dict)]
 
 
+def inner_metric(metric: dict) -> dict:
+    """The metric in a KeypointPartitionMetric, whose annotations are those of the data set; others unchanged."""
+    return {**metric['metric'], 'ann_file': None} if type_name(metric) == 'KeypointPartitionMetric' else metric
+
+
 def build_evaluator(evaluator: dict | list) -> Evaluator:
     """Builds the evaluator of a config, as MMEngine's Runner does."""
     evaluator = copy.deepcopy(evaluator)

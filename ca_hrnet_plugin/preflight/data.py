@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ..evaluation import coco_files
-from ..evaluation.evaluators import class_of, is_coco_metric, metric_configs, type_name
+from ..evaluation.evaluators import class_of, inner_metric, is_coco_metric, metric_configs, type_name
 from ..evaluation.people import dataset_metainfo
 from ..messages import and_more, counted, in_one_line
 from . import people
@@ -155,7 +155,8 @@ def _metrics(node, key: str, report: Report) -> Iterator[tuple[dict, bool]]:
     """Yields the config of each metric of an evaluator, and whether it is MMPose's COCO metric."""
     for config in metric_configs(node):
         try:
-            yield config, is_coco_metric(config)
+            metric = inner_metric(config)
+            yield metric, is_coco_metric(metric)
         except Exception as error:  # a third-party module can fail in any way
             report.problems.append(f'metric {config.get("type")} of {key} cannot be built: {in_one_line(error)}')
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
-from ..evaluation.evaluators import is_coco_metric, metric_configs, type_name
+from ..evaluation.evaluators import inner_metric, is_coco_metric, metric_configs
 from ..evaluation.people import dataset_metainfo, innermost
 
 
@@ -48,7 +48,7 @@ def read_protocol(
             raise ValueError('no annotations: give an annotation file, or a config whose test names one')
         return Protocol(str(ann_file), image_dir and str(image_dir), dataset_metainfo(dict(type='CocoDataset')))
     cfg = Config.fromfile(config)
-    evaluators = [_inner(metric) for metric in metric_configs(cfg.get('test_evaluator'))]
+    evaluators = [inner_metric(metric) for metric in metric_configs(cfg.get('test_evaluator'))]
     coco_metrics = [metric for metric in evaluators if is_coco_metric(metric)]
     if not coco_metrics:
         raise ValueError(f'{config} has no CocoMetric as test_evaluator: give a config that is evaluated by OKS')
@@ -62,11 +62,6 @@ def read_protocol(
         metric.get('use_area', True),
         tested_boxes(cfg),
     )
-
-
-def _inner(metric: dict) -> dict:
-    """The metric in a KeypointPartitionMetric, whose annotations are those of the data set; others unchanged."""
-    return {**metric['metric'], 'ann_file': None} if type_name(metric) == 'KeypointPartitionMetric' else metric
 
 
 def tested_boxes(cfg: Config) -> str:

@@ -68,6 +68,10 @@ def test_areas_are_checked_however_the_evaluator_spells_the_file(config, coco, c
     config.test_evaluator.ann_file = os.path.relpath(coco.val)
     (line,) = check_config(config, 'test').problems
     assert 'an area of at most 1' in line
+    config.test_evaluator = dict(
+        type='KeypointPartitionMetric', metric=dict(type='CocoMetric'), partitions=dict(all=list(range(17)))
+    )
+    assert check_config(config, 'test').problems == [line], 'it takes the people from the data set'
 
 
 def test_posetrack_s_evaluation_needs_no_area(config, coco, change):
