@@ -73,14 +73,16 @@ def _plain(name) -> str:
 
 
 def head_problems(model: dict | None, dataset_keypoints: int, pipeline: Sequence[dict], key: str) -> Iterator[str]:
-    """Yields whether the head of a top-down model has another number of keypoints than a data set gives."""
+    """Yields whether the head of a model has another number of keypoints than a data set gives."""
     model = model or {}
     # A network of several data sets gives some of its keypoints, and UDP may have offsets beside heatmaps.
     chooses = 'output_keypoint_indices' in (model.get('test_cfg') or {})
     head = model.get('head') or {}
-    name = 'num_joints' if 'num_joints' in head else 'out_channels'  # of regression heads, and of the others
+    # Of regression heads, of bottom-up heads, and of the others.
+    name = next((name for name in ('num_joints', 'num_keypoints') if name in head), 'out_channels')
     number = head.get(name)
-    if type_name(model) != 'TopdownPoseEstimator' or chooses or not isinstance(number, int):
+    is_known = type_name(model) in ('TopdownPoseEstimator', 'BottomupPoseEstimator') and isinstance(number, int)
+    if chooses or not is_known:
         return
     converters = [transform for transform in pipeline if type_name(transform) == 'KeypointConverter']
     num_keypoints = converters[-1].get('num_keypoints') if converters else dataset_keypoints

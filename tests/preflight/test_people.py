@@ -159,10 +159,14 @@ def test_a_converter_gives_the_head_its_number_of_keypoints(config, coco):
     assert check_config(config).problems == []
 
 
-def test_a_regression_head_has_as_many_joints_as_the_data(config, coco):
-    config.model.head = dict(type='RLEHead', in_channels=16, num_joints=21)
-    assert 'model.head.num_joints=21, and train_dataloader has 17 keypoints' in check_config(config).problems[0]
-    config.model.head.num_joints = 17
+@pytest.mark.parametrize(
+    ('model', 'head', 'name'),
+    [('TopdownPoseEstimator', 'RLEHead', 'num_joints'), ('BottomupPoseEstimator', 'CIDHead', 'num_keypoints')],
+)
+def test_a_head_has_as_many_keypoints_as_the_data(config, coco, model, head, name):
+    config.model.update(type=model, head={'type': head, name: 21})
+    assert f'model.head.{name}=21, and train_dataloader has 17 keypoints' in check_config(config).problems[0]
+    config.model.head[name] = 17
     assert check_config(config).problems == []
 
 
