@@ -60,7 +60,8 @@ def save_in_half_precision(source: str, target: str) -> int:
     Raises:
         ConversionError: The checkpoint cannot be read.
     """
-    state_dict = _weights_of(_loaded(source), source)
+    weights = _weights_of(_loaded(source), source)
+    state_dict = {key: value for key, value in weights.items() if isinstance(value, Tensor)}
     halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state_dict.items()}
     with whole_file(target) as unfinished:
         torch.save({'state_dict': halves}, unfinished)
@@ -78,8 +79,9 @@ def _weights_of(checkpoint, source: str) -> dict[str, Tensor]:
     state_dict = None
     if isinstance(checkpoint, dict):
         state_dict = checkpoint.get('state_dict', checkpoint.get('best_state_dict', checkpoint))
-    if not isinstance(state_dict, dict) or not all(isinstance(key, str) for key in state_dict):
-        raise ConversionError(f'{source} holds no weights by name')
+    is_dict = isinstance(state_dict, dict) and all(isinstance(key, str) for key in state_dict)
+    if not is_dict or not any(isinstance(value, Tensor) for value in state_dict.values()):
+        raise ConversionError(f'{source} holds no weights by name: give a file that has them as state_dict')
     return state_dict
 
 

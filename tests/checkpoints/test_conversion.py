@@ -119,6 +119,21 @@ def test_what_cannot_be_converted_is_named_and_nothing_is_written(direction, cha
     assert [path.name for path in tmp_path.iterdir()] == ['source.pth']
 
 
+def test_half_precision_keeps_the_weights_alone(tool, tmp_path):
+    torch.save(dict(weight=torch.ones(2), count=torch.tensor(3), epoch=7), tmp_path / 'plain.pth')
+    code, output, _ = tool('convert_checkpoint', 'half', tmp_path / 'plain.pth', tmp_path / 'half.pth')
+    assert code == 0 and ': 3 numbers' in output
+    halves = torch.load(tmp_path / 'half.pth')['state_dict']
+    assert {key: value.dtype for key, value in halves.items()} == dict(weight=torch.half, count=torch.int64)
+
+
+@pytest.mark.parametrize('direction', ['half', 'stock-to-ca'])
+def test_weights_under_another_name_are_refused(direction, tool, tmp_path):
+    torch.save(dict(model=dict(weight=torch.ones(2)), epoch=7), tmp_path / 'other.pth')
+    code, *_ = tool('convert_checkpoint', direction, tmp_path / 'other.pth', tmp_path / 'out.pth')
+    assert code.endswith('other.pth holds no weights by name: give a file that has them as state_dict')
+
+
 def test_the_command_ends_with_one_line(tool, tmp_path):
     (tmp_path / 'text.pth').write_text('not a checkpoint')
     for source in (tmp_path / 'text.pth', tmp_path / 'nowhere.pth'):
