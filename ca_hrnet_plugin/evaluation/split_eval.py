@@ -267,7 +267,7 @@ def load_results(
         )
     if detected - categories:
         print_log(
-            f'results of category {min(detected - categories)} count as wrong: no evaluated person has that category '
+            f'results of category {min(detected - categories)} do not count: no evaluated person has that category '
             f'({ann_file})',
             'current',
             logging.WARNING,

@@ -161,8 +161,11 @@ def test_a_category_without_results_is_named(write_json, monkeypatch):
     dataset = make_annotations(3, 2, rng)
     dataset['categories'].append(dict(id=2, name='rider'))
     detections = make_detections(dataset, 0, 1, rng)
-    evaluate_results(write_json('gt.json', dataset), detections)
+    figures = evaluate_results(write_json('gt.json', dataset), detections).figures()
     assert logged == [], 'nobody has it'
+    stray = [dict(detection, category_id=2, score=2) for detection in detections]
+    assert evaluate_results(write_json('gt.json', dataset), detections + stray).figures() == figures
+    assert re.match('results of category 2 do not count', logged.pop())
     dataset['annotations'][0]['category_id'] = 2
     assert evaluate_results(write_json('gt.json', dataset), detections).figures()['AP'] <= 0.5
     assert re.match(r'no result has category 2, which people of .*gt\.json have', logged[0])
