@@ -62,14 +62,14 @@ def read_metrics(work_dir: str | Path) -> LoggedMetrics:
     """Reads the metrics of the newest test in a work dir or, without a test, of the validation with the best AP.
 
     Raises:
-        ValueError: Neither a test nor a validation is found.
+        ValueError: Neither a test nor a validation is found, or the newest test has no AP.
     """
     tests = sorted(path for path in Path(work_dir).glob('*/*.json') if path.stem == path.parent.name)
     if tests:
         newest = tests[-1]
         metrics = read_json(newest, 'metrics')
-        if not isinstance(metrics, dict):
-            raise ValueError(f'{newest} has no metrics: test the checkpoint again with mim test')
+        if not isinstance(metrics, dict) or not coco_figures(metrics):
+            raise ValueError(f'{newest} has no AP: test the checkpoint again, with CocoMetric as test_evaluator')
         return LoggedMetrics(metrics, f'test {newest}', newest.parent / 'vis_data/config.py')
     validations = [record for record in read_training_log(work_dir).val if coco_figures(record)]
     if not validations:

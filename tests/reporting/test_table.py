@@ -118,6 +118,9 @@ def test_a_work_dir_gives_its_best_validation_until_it_is_tested(write_scalars, 
     tested = read_metrics(work_dir)
     assert tested.metrics['coco/AP'] == 0.66, 'the newest test'
     assert tested.config.parts[-3:] == ('20260103_000000', 'vis_data', 'config.py')
+    write_json('work/20260104_000000/20260104_000000.json', dict(PCK=0.9))
+    with pytest.raises(ValueError, match=r'20260104_000000\.json has no AP'):
+        read_metrics(work_dir)
 
 
 def test_results_on_different_people_are_not_compared(write_json):
