@@ -319,8 +319,10 @@ def _check_images(dataset: Dataset, images: list[dict], path: str, decode: bool,
     problems = {image_id: _problem(file, is_image=True) for image_id, file in files.items()}
     if decode:
         readable = [image for image in images if not problems[image['id']]]
+        loading = [transform for transform in dataset.pipeline if type_name(transform).startswith('LoadImage')]
+        flag = loading[0].get('color_type', 'color') if loading else 'color'  # some ignore EXIF rotation
         decoding_problems = _decoding_problems(
-            [(files[image['id']], image['width'], image['height']) for image in readable]
+            [(files[image['id']], image['width'], image['height']) for image in readable], flag
         )
         problems.update(zip([image['id'] for image in readable], decoding_problems, strict=True))
     for problem in dict.fromkeys(filter(None, problems.values())):
@@ -345,13 +347,13 @@ def _problem(path: str, is_image: bool = False) -> str | None:
     return 'is empty' if is_image and not status.st_size else None
 
 
-def _decoding_problems(images: list[tuple[str, int, int]]) -> Iterator[str | None]:
-    """Yields the problem of each image, given as its file, width and height."""
+def _decoding_problems(images: list[tuple[str, int, int]], flag: str) -> Iterator[str | None]:
+    """Yields the problem of each image, given as its file, width and height, and decoded by a flag of MMCV."""
 
     def problem(image: tuple[str, int, int]) -> str | None:
         file, width, height = image
         try:
-            pixels = mmcv.imread(file)
+            pixels = mmcv.imread(file, flag)
         except Exception:  # OpenCV has no error of its own for this
             pixels = None
         if pixels is None:

@@ -220,6 +220,14 @@ def test_unusable_images_are_one_line_with_the_first_id(config, coco, damage, me
     assert '(and 1 more like it): ' in line and f'{coco.photos}/31.png' in line
 
 
+def test_images_are_decoded_as_they_are_loaded(config, coco):
+    for path in coco.photos.iterdir():
+        turn_by_exif(path)
+    assert len(problems(config, decode=True)) == 1
+    config.train_dataloader.dataset.pipeline[0].color_type = 'color_ignore_orientation'
+    assert problems(config, decode=True) == []
+
+
 def test_an_image_is_looked_for_where_mmpose_does(config, coco, change):
     for name in ('../../elsewhere.png', '/dev/zero', 'x' * 5000):
         change(lambda content, name=name: content['images'][0].update(file_name=name))
