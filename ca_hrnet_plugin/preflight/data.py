@@ -6,7 +6,7 @@ files of other data sets must exist. Notes count the records that MMPose silentl
 
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -303,6 +303,8 @@ def _chosen(config: dict, records: list[dict], reasons: Counter) -> list[dict]:
     if indices is not None:
         if isinstance(indices, int):
             kept = kept[:indices] if indices >= 0 else kept[indices:]
+        elif not isinstance(indices, Sequence) or isinstance(indices, str):
+            raise coco_files.InvalidFileError([f'indices={indices!r} of a data set: give a number or a list'])
         else:
             outside = [index for index in indices if not -len(kept) <= index < len(kept)]
             if outside:

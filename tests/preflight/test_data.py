@@ -127,6 +127,9 @@ def test_people_are_counted_as_mmpose_loads_them(config, coco, options, num_used
     config.train_dataloader.dataset.update(indices=[], sample_interval=1)
     (line,) = problems(config)
     assert 'holds no instance; left out: 4 by' in line
+    config.train_dataloader.dataset.indices = 0.5
+    (line,) = problems(config)
+    assert line.startswith('indices=0.5 of a data set: give')
 
 
 @pytest.mark.parametrize(
