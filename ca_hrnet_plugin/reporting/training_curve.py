@@ -135,7 +135,7 @@ def _validated(log: TrainingLog) -> np.ndarray:
     for record in log.val:
         # Parts of the keypoints have curves of loss and accuracy, but no AP of the whole.
         with contextlib.suppress(ValueError):
-            if 'AP' in coco_figures(record):
+            if coco_figures(record).get('AP', -1) >= 0:  # -1 without people
                 points.append((record.get('epoch', record['iter']), 100 * coco_figures(record)['AP']))
     return np.array(points).reshape(-1, 2)
 

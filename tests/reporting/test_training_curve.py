@@ -39,6 +39,7 @@ def test_the_curve_has_ap_in_percent_at_the_epochs_of_validation(write_scalars):
     for epoch in range(1, 7):
         records += iterations([epoch], loss=1 / epoch)
         records += [validation(epoch, epoch / 10)] if epoch % 2 == 0 else []
+    records.append(validation(6, -1))  # on data without people
     figure = plot_training_curve({'HRNet': write_scalars('a/20260101_000000', records)})
     (line,) = panel(figure, 'AP').lines
     np.testing.assert_allclose(line.get_xydata(), [(2, 20), (4, 40), (6, 60)])
