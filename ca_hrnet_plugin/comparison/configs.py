@@ -69,6 +69,14 @@ def write_configs(
     for path, content in written.items():
         with whole_file(path) as unfinished:
             unfinished.write_text(f'# Written by tools/compare.py.\n{Config(content).pretty_text}')
+    for network, (base, _) in networks.items():
+        try:
+            Config.fromfile(files.config(network))
+        except RuntimeError as error:
+            raise ValueError(
+                f'{base} is a pure Python config, which these configs cannot inherit: give a copy that '
+                f"Config.fromfile({base!r}).dump('copy.py') writes"
+            ) from error
     files.write()
 
 

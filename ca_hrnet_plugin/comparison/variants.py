@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from ..config_files import resolve_config
+from ..evaluation.evaluators import type_name
 from ..messages import in_one_line
 
 BASELINE = 'HRNet'
@@ -26,8 +27,8 @@ def attention_variants(config: str | Path, attentions: Sequence[str], zero_init:
         ValueError: The config has no HRNet, or an attention is unknown or given twice.
     """
     cfg = read_config(config)
-    backbone = cfg.get('model', {}).get('backbone', {}).get('type')
-    if str(backbone).rpartition('.')[2] != 'HRNet':
+    backbone = type_name(cfg.get('model', {}).get('backbone', {}))
+    if backbone != 'HRNet':
         raise ValueError(f'{config} has the backbone {backbone}: give a config of HRNet, or pairs of NAME=CONFIG')
     variants = {BASELINE: {}}
     if zero_init:

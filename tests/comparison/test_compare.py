@@ -344,6 +344,7 @@ def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
         ((CONFIG,), 'there is nothing to compare: give --attention'),
         ((CONFIG, '--attention', 'nothing'), 'attention nothing cannot be built'),
         (('absent.py', '--attention', 'coord'), 'config absent.py cannot be read'),
+        (('pure.py', '--attention', 'coord'), "give a copy that Config.fromfile('pure.py').dump('copy.py') writes"),
         (
             (config_path('demo/ca_hrnet_w16_128x96_finetune'), '--attention', 'se'),
             'has the backbone CAHRNet: give a config of HRNet',
@@ -356,6 +357,8 @@ def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
 )
 def test_bad_arguments_are_one_line(tool, tmp_path, monkeypatch, arguments, line):
     monkeypatch.chdir(tmp_path)
+    text = Config.fromfile(CONFIG).pretty_text.replace("type='HRNet'", 'type=HRNet')
+    Path('pure.py').write_text(f'from mmpose.models.backbones.hrnet import HRNet\n{text}')
     code, _, _ = tool('compare', *arguments)
     assert line in code
     assert '\n' not in code
