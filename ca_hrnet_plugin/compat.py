@@ -6,15 +6,25 @@ Each function here handles one difference between versions, and changes nothing 
 import contextlib
 import importlib.util
 import inspect
+import logging
 import sys
 import types
 from collections.abc import Iterator
 
 import torch
+from mmengine.logging import print_log
 from mmengine.utils import digit_version
 
 # Older versions of torch.serialization.add_safe_globals do not accept (stand-in, name) pairs.
 can_allow_globals_by_name = digit_version(torch.__version__) >= digit_version('2.6')
+
+
+def add_note(error: Exception, note: str) -> None:
+    """Adds a line below an error's traceback. Python 3.10 cannot, and logs it."""
+    if hasattr(error, 'add_note'):
+        error.add_note(note)
+    else:
+        print_log(note, 'current', logging.ERROR)
 
 
 def onnx_export_options(input_name: str, any_batch: bool) -> dict:

@@ -36,4 +36,9 @@ def resolve_config(config: str | Path) -> str:
     Raises:
         ValueError: It is neither.
     """
-    return str(Path(config).resolve()) if Path(config).exists() else config_path(str(config))
+    if Path(config).exists():
+        return str(Path(config).resolve())
+    name = str(config).removesuffix('.py')
+    if name != str(config) and name not in config_names():
+        raise ValueError(f'no file {config} in {Path.cwd()}: give the path of a config')
+    return config_path(name)

@@ -1,4 +1,4 @@
-r"""Prints Table 1 of the paper from files of finished runs: each network, and its difference to the first.
+r"""Prints Table 1 of the paper from files of finished runs: each network, and its difference from the first.
 
 Each network is NAME=SOURCE, where SOURCE is one of
   WORK_DIR                its newest test (mim test) or, without a test, its validation with the best AP

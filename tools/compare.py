@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     replace_unprintable()
     MMLogger.get_current_instance().setLevel('ERROR')  # or it logs which variable a config read
-    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')  # by MMEngine, with each config
+    for message in ('pkg_resources is deprecated', 'The metainfo config file'):  # with each config
+        warnings.filterwarnings('ignore', message)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # only commands and verdicts go to standard output
             failed, lines = compare(args)
@@ -156,6 +157,9 @@ def launch_of(args: argparse.Namespace) -> Launch:
 
 def check(files: ComparisonFiles) -> None:
     """Checks each network's config, data and checkpoint, and ends the command if there are problems."""
+    for start in files.starts.values():
+        if '://' not in start and not Path(start).is_file():
+            raise ValueError(f'{start} is not a file: give the checkpoint to start from as --load-from')
     problems = {}
     tested = files.runs if files.unit == 'fold' else files.runs[:1]  # seeds have the same data
     for network in files.networks:
@@ -163,7 +167,7 @@ def check(files: ComparisonFiles) -> None:
             for problem in check_config(Config.fromfile(files.config(network, run)), purpose).problems:
                 problems.setdefault(problem, network)
     for problem, network in problems.items():
-        print(f'problem of {network}: {problem}', file=sys.stderr)
+        print(f'problem with {network}: {problem}', file=sys.stderr)
     if problems:
         raise ValueError('nothing was trained: solve these problems first')
 

@@ -113,8 +113,8 @@ def main() -> None:
         sys.exit(f"not exported: {error}; install it with pip install '.[export]'")
     except (ValueError, FileExistsError) as error:
         sys.exit(f'not exported: {error}')
-    reader = f" of rtmlib's {pose_class}" if args.reader else ''
-    print(f'{args.out}: {args.batch or "any number of"} crops{reader}')
+    reader = f", for rtmlib's {pose_class}" if args.reader else ''
+    print(f'{args.out}: batch size {args.batch or "any"}{reader}')
 
 
 def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torch.Tensor, args) -> None:

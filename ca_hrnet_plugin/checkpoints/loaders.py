@@ -23,7 +23,7 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_loaders
 
-from ..compat import can_allow_globals_by_name
+from ..compat import add_note, can_allow_globals_by_name
 from .hub import download
 from .plain_values import STAND_INS, with_values
 
@@ -95,7 +95,14 @@ def load_from_http(filename: str, map_location=None):
         cached = Path(torch.hub.get_dir(), 'checkpoints', Path(urllib.parse.urlparse(filename).path).name)
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(filename, str(cached), progress=os.isatty(0))
+            try:
+                torch.hub.download_url_to_file(filename, str(cached), progress=os.isatty(0))
+            except OSError as error:
+                add_note(
+                    error,
+                    f'{filename} was not downloaded: download it elsewhere, and give the file or save it as {cached}',
+                )
+                raise
         name = f'{filename} (cached in {cached}: delete that to download it again)'
         if _is_safetensors(cached):
             return _read(name, cached, map_location, _reader_of(cached))

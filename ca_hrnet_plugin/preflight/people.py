@@ -157,7 +157,7 @@ def _edges(boxes: np.ndarray, sizes: np.ndarray, path: str) -> Iterator[str]:
     could_be_edges = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= 1.02 * sizes)).all(1)
     leads_out = (boxes[:, :2] + boxes[:, 2:] > 1.02 * sizes).any(1)
     if leads_out.mean() > 0.5 and could_be_edges.mean() > 0.95:
-        yield f'most boxes of {path} lead out of their image, as [left, top, right, bottom] would: {BOXES}'
+        yield f'most boxes of {path} extend beyond their image, as [left, top, right, bottom] would: {BOXES}'
 
 
 def _boxes(records: list[dict], content: dict) -> tuple[np.ndarray, np.ndarray]:

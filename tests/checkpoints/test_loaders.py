@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import struct
+import sys
 import threading
 import urllib.error
 from collections import OrderedDict, defaultdict, deque
@@ -192,8 +193,10 @@ def test_errors_of_storage_and_device_keep_type_and_traceback(error, whole):
 def test_errors_of_the_network_keep_their_type(server):
     with pytest.raises(urllib.error.HTTPError, match='404'):
         load(f'{server}/nowhere.pth')
-    with pytest.raises(urllib.error.URLError, match='refused'):
+    with pytest.raises(urllib.error.URLError, match='refused') as raised:
         load('http://127.0.0.1:1/nowhere.pth')
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__[0].startswith('http://127.0.0.1:1/nowhere.pth was not downloaded')
 
 
 # The entries with which other packages let torch.load read the same files.

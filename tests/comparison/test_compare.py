@@ -343,7 +343,8 @@ def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
     [
         ((CONFIG,), 'there is nothing to compare: give --attention'),
         ((CONFIG, '--attention', 'nothing'), 'attention nothing cannot be built'),
-        (('absent.py', '--attention', 'coord'), 'config absent.py cannot be read'),
+        (('absent.py', '--attention', 'coord'), 'config absent.py cannot be read: ValueError: no file absent.py in'),
+        ((CONFIG, '--attention', 'coord', '--load-from', 'absent.pth'), 'absent.pth is not a file'),
         (('pure.py', '--attention', 'coord'), "give a copy that Config.fromfile('pure.py').dump('copy.py') writes"),
         (
             (config_path('demo/ca_hrnet_w16_128x96_finetune'), '--attention', 'se'),

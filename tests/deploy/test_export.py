@@ -45,7 +45,7 @@ def test_the_command_writes_a_checked_graph_for_more_crops_than_people(tool, con
 def test_the_command_writes_a_graph_for_rtmlib_of_a_fixed_size(tool, config, checkpoint, tmp_path):
     options = '--for', 'rtmlib', '--batch', 2, '--runtime', 'OpenVINO', '--rounds', 1
     code, out, _ = tool('export', config, checkpoint, '--out', tmp_path / 'model.onnx', *options)
-    assert code == 0 and out.endswith("model.onnx: 2 crops of rtmlib's RTMPose\n")
+    assert code == 0 and out.endswith("model.onnx: batch size 2, for rtmlib's RTMPose\n")
     session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
     assert [tensor.shape for tensor in session.get_inputs()] == [[2, 3, 128, 96]]
     assert [tensor.name for tensor in session.get_outputs()] == ['simcc_x', 'simcc_y']

@@ -134,7 +134,7 @@ def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_pa
     assert after == pytest.approx((tmp_path / 'model.onnx').stat().st_size / 1e6, abs=0.06)
     before, after = map(float, re.search(r'AP in ONNX Runtime: (\S+) before, (\S+) after', out).groups())
     assert before > 10 and after > before - 5
-    assert out.endswith("model.onnx: 3 crops of rtmlib's RTMPose\n")
+    assert out.endswith("model.onnx: batch size 3, for rtmlib's RTMPose\n")
     (drawn_data / 'coco/annotations/person_keypoints_train2017.json').rename(tmp_path / 'hidden.json')
     try:
         code, *_ = tool(*arguments)

@@ -27,7 +27,7 @@ def people_with(**fields):
         (people_with(keypoints=[0.4, 0.6, 2] * 17), '501 of .* has all keypoints between 0 and 1.*and 3 more'),
         (person_with(keypoints=[0.4, 0.6, 2] * 17), '501 of .* has all keypoints between 0 and 1'),
         (person_with(area=0, bbox=[99, 99, 9, 9]), 'an area of at most 1'),
-        (people_with(bbox=[20, 20, 50, 45]), 'lead out of their image, as .left, top, right, bottom. would'),
+        (people_with(bbox=[20, 20, 50, 45]), 'extend beyond their image, as .left, top, right, bottom. would'),
         (
             people_with(bbox=[20, 22, 30, 25], keypoints=[9, 15, 2] * 12 + [30, 30, 2] * 5),
             'centre x, centre y',
@@ -51,7 +51,7 @@ def test_a_person_at_the_edge_of_an_image_is_sound(config, coco, change, few):
 @pytest.mark.parametrize(
     ('box', 'problem'),
     [
-        ([20, 20, 50, 45], 'lead out of their image'),
+        ([20, 20, 50, 45], 'extend beyond their image'),
         ([20, 20, -5, 9], 'negative width or height'),
         ([0.1, 0.1, 0.5, 0.5], 'smaller than a pixel'),
     ],
