@@ -73,7 +73,7 @@ def test_the_command_writes_what_other_programs_take(tool, config, checkpoint, t
         _, args, inputs = exported.pop()
         assert (args.input_form, args.simcc) == (form, simcc)
         assert (inputs.min() < 0) == (form != 'pixels')
-    assert out.endswith("of rtmlib's ViTPose\n")
+    assert out.endswith("for rtmlib's ViTPose\n")
 
 
 def test_each_runtime_is_timed_and_a_graph_that_differs_is_not_kept(tool, config, checkpoint, tmp_path, monkeypatch):
