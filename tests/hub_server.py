@@ -70,9 +70,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         content = self.server.files.get(f'{repo}/{file}')
         if content is None:
             return self.answer(404, {'X-Error-Code': 'EntryNotFound', **commit})
-        # Large files are elsewhere; the hash in their ETag is that of the content.
+        # Large files are on another host; the hash in their ETag is that of the content.
         linked = {'X-Linked-Size': str(len(content)), 'X-Linked-Etag': f'"{hashlib.sha256(content).hexdigest()}"'}
-        location = {'Location': f'{self.server.address}/storage/{repo}/{file}'}
+        location = {'Location': f'http://localhost:{self.server.server_port}/storage/{repo}/{file}'}
         return self.answer(302, {**commit, **linked, **location})
 
     def is_authorized(self) -> bool:
