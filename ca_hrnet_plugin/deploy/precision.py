@@ -85,4 +85,10 @@ def _network(graph: 'onnx.ModelProto') -> list[str]:
     """The names of the nodes from the first convolution to the last, without normalisation and decoding."""
     nodes = list(graph.graph.node)
     convolutions = [index for index, node in enumerate(nodes) if node.op_type == 'Conv']
-    return [node.name for node in nodes[convolutions[0] : convolutions[-1] + 1]]
+    constants = {node.output[0] for node in nodes if node.op_type == 'Constant'}
+    return [
+        node.name
+        for node in nodes[convolutions[0] : convolutions[-1] + 1]
+        # HRNet's sums start at 0. Older exporters keep that addition, and OpenVINO fails on one of an integer constant.
+        if not (node.op_type == 'Add' and constants & set(node.input))
+    ]
