@@ -298,12 +298,12 @@ def test_options_are_in_the_configs_of_runs_start_and_report(compare, tmp_path):
     code, _, err = compare(CONFIG, '--attention', 'coord', '--seeds', 0, '--cfg-options', *options)
     assert code == 0, err
 
-    options += [f'load_from={SMALL_HRNET}', 'param_scheduler.1.T_max=7']
+    options += ['load_from=weights.pth', 'param_scheduler.1.T_max=7']
     Path('out (1)').rename('first')
     code, _, err = compare(CONFIG, '--attention', 'coord', '--folds', 2, '--dry-run', '--cfg-options', *options)
     assert code == 0, err
     files = ComparisonFiles.read('out (1)')
-    assert files.starts['CA-HRNet'] == SMALL_HRNET
+    assert files.starts['CA-HRNet'] == str(tmp_path / 'weights.pth')
     for config in (files.config('CA-HRNet'), files.config('CA-HRNet', 'fold1')):
         cfg = Config.fromfile(config)
         assert cfg.load_from is None, 'mim train --resume would take it for an interrupted run'
