@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS
 from torch import Tensor, nn
 
+from ..evaluation.people import dataset_of
 from .onnx_graph import input_preprocessor
 from .simcc import decode_simcc
 
@@ -55,7 +56,7 @@ def read_crops(model: nn.Module, num_crops: int, input_form: str = 'pixels') -> 
     """
     if num_crops < 1:
         raise ValueError(f'num_crops={num_crops} of read_crops: give 1 or more')
-    people = DATASETS.build(model.cfg.test_dataloader.dataset)
+    people = DATASETS.build(dataset_of(model.cfg, 'test'))
     if not len(people):
         raise ValueError(f'the test data ({people.ann_file}) has no people: give annotations of people')
     samples = pseudo_collate([people[index % len(people)] for index in range(num_crops)])

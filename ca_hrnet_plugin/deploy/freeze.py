@@ -12,7 +12,7 @@ from torch import nn
 
 from ..evaluation.evaluators import build_evaluator, coco_figures
 from ..evaluation.gate_statistics import GateStatistics, gate_statistics
-from ..evaluation.people import batches
+from ..evaluation.people import batches, dataset_of
 from ..models.gates import attention_blocks
 
 
@@ -74,7 +74,7 @@ def with_constant_gates(model: nn.Module, statistics: dict[str, GateStatistics])
 
 def average_precision(model: nn.Module) -> float:
     """The AP of a network by its config's test data and evaluator, from 0 to 1."""
-    dataset = DATASETS.build(model.cfg.test_dataloader.dataset)
+    dataset = DATASETS.build(dataset_of(model.cfg, 'test'))
     evaluator = build_evaluator(model.cfg.test_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     for batch in batches(dataset):

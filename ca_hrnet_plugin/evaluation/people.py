@@ -21,9 +21,21 @@ def training_people(model: nn.Module, limit: int = 1000) -> Subset:
         limit (int): The largest number of people.
     """
     pipeline = pipeline_of_test(model.cfg)
-    dataset = DATASETS.build(_with_pipeline(model.cfg.train_dataloader.dataset, pipeline))
+    dataset = DATASETS.build(_with_pipeline(dataset_of(model.cfg, 'train'), pipeline))
     chosen = np.random.default_rng(0).permutation(len(dataset))[:limit]
     return Subset(dataset, chosen)
+
+
+def dataset_of(cfg: Config, part: str) -> dict:
+    """The data set that a config trains on (``'train'``) or is tested on (``'test'``).
+
+    Raises:
+        ValueError: The config has none.
+    """
+    loader = cfg.get(f'{part}_dataloader')
+    if not loader:
+        raise ValueError(f'{cfg.filename} has no {part}_dataloader: give a config with data')
+    return loader.dataset
 
 
 def innermost(dataset: dict) -> dict:
@@ -46,7 +58,7 @@ def dataset_metainfo(dataset: dict) -> dict:
 
 def pipeline_of_test(cfg: Config) -> list[dict]:
     """The pipeline of a config's test, whose data set may be wrapped."""
-    dataset = cfg.test_dataloader.dataset
+    dataset = dataset_of(cfg, 'test')
     while not dataset.get('pipeline'):
         dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
     return dataset['pipeline']

@@ -14,7 +14,7 @@ from torch.utils.data import Subset
 
 from ..evaluation import AREAS, GateStatistics, gate_statistics, level_splits
 from ..evaluation.coco_files import read_json
-from ..evaluation.people import batches, training_people
+from ..evaluation.people import batches, dataset_of, training_people
 from ..models.gates import recorded_gates, replaced_gates
 from .protocol import Protocol
 from .results import evaluate_poses
@@ -63,7 +63,7 @@ def predict_with_gates(
     crops = (model.data_preprocessor(batch)['inputs'] for batch in batches(training_people(model, num_training_people)))
     statistics = gate_statistics(model.backbone, crops)
     constants = mean_gates(statistics)
-    people = DATASETS.build(model.cfg.test_dataloader.dataset)
+    people = DATASETS.build(dataset_of(model.cfg, 'test'))
     if len(people) < 2:
         raise ValueError(f'{protocol.ann_file} has {len(people)} people to test on: give two or more')
     # In random order, because the people of one image come one after the other.

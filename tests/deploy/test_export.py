@@ -103,11 +103,13 @@ def test_each_runtime_is_timed_and_a_graph_that_differs_is_not_kept(tool, config
 def test_what_is_missing_is_named_in_one_line_and_nothing_is_written(tool, config, checkpoint, tmp_path, monkeypatch):
     (tmp_path / 'text.pth').write_text('not a checkpoint')
     torch.save({'conv1.weight': torch.zeros(64, 3, 7, 7)}, tmp_path / 'foreign.pth')
+    (tmp_path / 'no_data.py').write_text(f'_base_ = {str(config)!r}\ntest_dataloader = None')
     for arguments, named in (
         ((config, tmp_path / 'nowhere.pth'), 'nowhere.pth'),
         ((config, tmp_path / 'foreign.pth'), 'foreign.pth does not fit the network'),
         ((config, tmp_path / 'text.pth'), ''),
         ((tmp_path / 'nowhere.py', checkpoint), 'nowhere.py'),
+        ((tmp_path / 'no_data.py', checkpoint), 'no_data.py has no test_dataloader'),
     ):
         code, *_ = tool('export', *arguments, '--out', tmp_path / 'model.onnx')
         assert code.startswith('not exported: ')
