@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arguments import by_name, named_path, positive
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
 import ca_hrnet_plugin  # noqa: F401  registers what configs name
@@ -45,8 +45,7 @@ from ca_hrnet_plugin.comparison import (
     write_configs,
     write_folds,
 )
-from ca_hrnet_plugin.comparison.launch import parse_options
-from ca_hrnet_plugin.messages import replace_unprintable
+from ca_hrnet_plugin.messages import in_one_line, replace_unprintable
 from ca_hrnet_plugin.preflight import check_config
 from ca_hrnet_plugin.reporting import read_comparison, write_comparison
 
@@ -70,12 +69,15 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('--partition', help='for --launcher slurm')
     add('--amp', action='store_true', help='train with mixed precision')
     add('--auto-scale-lr', action='store_true', help='scale the learning rate to the total batch size')
-    add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to all configs')
+    add('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='changes to all configs')
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--dry-run', action='store_true', help='write the configs and print the commands')
     what.add_argument('--report', action='store_true', help='report on what has finished, and run nothing')
     add('--resamples', type=positive, default=1000, help='resamples of the bootstrap over images (default: 1000)')
-    return parser.parse_args(arguments)
+    try:
+        return parser.parse_args(arguments)
+    except (ValueError, AssertionError) as error:  # raised by DictAction
+        parser.error(f'argument --cfg-options: {in_one_line(error)}: give KEY=VALUE')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -139,10 +141,9 @@ def prepare(args: argparse.Namespace) -> ComparisonFiles:
         raise ValueError('--folds 1 leaves nothing to train on: give 2 or more')
     unit, numbers = ('fold', list(range(args.folds))) if args.folds else ('seed', list(dict.fromkeys(args.seeds)))
     files = ComparisonFiles(args.out.resolve(), list(networks), unit, numbers)
-    options = parse_options(args.cfg_options)
-    write_configs(files, networks, args.load_from, options)
+    write_configs(files, networks, args.load_from, args.cfg_options)
     if args.folds and not any((files.out / network).exists() for network in networks):
-        write_folds(files, read_config(networks[files.networks[0]][0], options))
+        write_folds(files, read_config(networks[files.networks[0]][0], args.cfg_options))
     return files
 
 

@@ -1,6 +1,5 @@
 """Starts the trainings and tests of a comparison, each a ``mim train`` or ``mim test`` of its own."""
 
-import argparse
 import contextlib
 import fcntl
 import os
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..reporting.comparison_files import ComparisonFiles
 from .configs import trains_by_epoch
@@ -109,20 +108,6 @@ def _test(files: ComparisonFiles, network: str, run: str, checkpoint: str, launc
     metrics = files.metrics(network, run)
     arguments = [str(files.config(network, run)), '--checkpoint', checkpoint, '--out', str(metrics), *launch.test]
     return Step(['test', 'mmpose', *arguments], files.work_dir(network, run) / 'test.log')
-
-
-def parse_options(options: Sequence[str]) -> dict:
-    """``--cfg-options`` as MMEngine parses them.
-
-    Raises:
-        ValueError: An option is not of the form KEY=VALUE.
-    """
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='*', action=DictAction)
-    for option in options:
-        if '=' not in option:
-            raise ValueError(f'--cfg-options has {option!r}: give KEY=VALUE')
-    return parser.parse_args(['--cfg-options', *options]).cfg_options
 
 
 def run_all(runs: Sequence[Run], launch: Launch, out: Path, progress: 'Progress') -> dict[str, Path]:

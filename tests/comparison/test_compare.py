@@ -351,7 +351,7 @@ def test_other_evaluators_are_judged_over_seeds(compare, tmp_path):
             'has the backbone CAHRNet: give a config of HRNet',
         ),
         (('../A=a.py', 'B=b.py'), "the name '../A' cannot be the name of a folder"),
-        ((CONFIG, '--attention', 'coord', '--cfg-options', 'lr'), "--cfg-options has 'lr': give KEY=VALUE"),
+        ((CONFIG, '--attention', 'coord', '--cfg-options', 'lr'), 'argument --cfg-options: '),
         ((CONFIG, '--attention', 'coord', '--folds', 1), '--folds 1 leaves nothing to train on'),
         ((CONFIG, '--attention', 'coord', '--report'), 'no seed has been trained and tested with every network yet'),
     ],
@@ -360,6 +360,7 @@ def test_bad_arguments_are_one_line(tool, tmp_path, monkeypatch, arguments, line
     monkeypatch.chdir(tmp_path)
     text = Config.fromfile(CONFIG).pretty_text.replace("type='HRNet'", 'type=HRNet')
     Path('pure.py').write_text(f'from mmpose.models.backbones.hrnet import HRNet\n{text}')
-    code, _, _ = tool('compare', *arguments)
-    assert line in code
-    assert '\n' not in code
+    code, _, err = tool('compare', *arguments)
+    message = err.strip().splitlines()[-1] if code == 2 else code  # argparse prints its own
+    assert line in message
+    assert '\n' not in message
