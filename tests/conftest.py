@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import mmengine.config
 import pytest
 import torch
 from filelock import FileLock
@@ -109,6 +110,15 @@ def runner(tmp_path, monkeypatch):
         return Runner.from_cfg(config)
 
     return make
+
+
+@pytest.fixture(scope='session', autouse=True)
+def metafiles():
+    """Read once; MMEngine reads all those of a package for each config that inherits one of its configs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.utils, 'load', functools.cache(mmengine.config.utils.load))
+        patch.setattr(mmengine.config.config, 'is_installed', functools.cache(mmengine.config.config.is_installed))
+        yield
 
 
 @pytest.fixture(scope='session', autouse=True)

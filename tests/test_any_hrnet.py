@@ -2,12 +2,10 @@
 
 import collections
 import copy
-import functools
 import json
 import re
 from pathlib import Path
 
-import mmengine.config
 import mmpose
 import pytest
 import torch
@@ -57,17 +55,13 @@ def pair(stock: dict, ours: dict) -> tuple[torch.nn.Module, torch.nn.Module]:
 def families(tmp_path_factory):
     """The HRNet configs of MMPose and the three lines over each, by task, algorithm and data set."""
     folder, families = tmp_path_factory.mktemp('three_lines'), collections.defaultdict(list)
-    # For each base config in a package, MMEngine reads all metafiles of the package.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmengine.config.utils, 'load', functools.cache(mmengine.config.utils.load))
-        patch.setattr(mmengine.config.config, 'is_installed', functools.cache(mmengine.config.config.is_installed))
-        for path in sorted(CONFIGS.rglob('*hrnet*.py')):
-            name, stock = path.relative_to(CONFIGS), Config.fromfile(path)
-            if stock.model.backbone.type == 'LiteHRNet':
-                continue
-            text, num_replaced = re.subn("'mmpose::.+'", f"'mmpose::{name.as_posix()}'", example('mmpose'))
-            assert num_replaced == 1 and len(text.splitlines()) == 3
-            families[name.parts[:3]].append((stock, config_of(text, folder)))
+    for path in sorted(CONFIGS.rglob('*hrnet*.py')):
+        name, stock = path.relative_to(CONFIGS), Config.fromfile(path)
+        if stock.model.backbone.type == 'LiteHRNet':
+            continue
+        text, num_replaced = re.subn("'mmpose::.+'", f"'mmpose::{name.as_posix()}'", example('mmpose'))
+        assert num_replaced == 1 and len(text.splitlines()) == 3
+        families[name.parts[:3]].append((stock, config_of(text, folder)))
     return families
 
 

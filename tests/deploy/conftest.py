@@ -1,24 +1,44 @@
+from pathlib import Path
+
 import pytest
 import torch
-from mmengine.config import Config
 from mmpose.apis import init_model
 from trained import look_trained
 
 from ca_hrnet_plugin import config_path
 from ca_hrnet_plugin.deploy import export_onnx
 
+# One block a branch, because exporters take their time. In ground-truth boxes, as the drawn data is.
+SHALLOW = """
+_base_ = {base!r}
+extra = {{f'stage{{number}}': dict(num_modules=1, num_blocks=(1,) * number) for number in (1, 2, 3, 4)}}
+model = dict(backbone=dict(ca_stages=(2,), extra=extra))
+test_dataloader = dict(dataset=dict(bbox_file=None))
+"""
+
 
 @pytest.fixture(scope='package')
-def model():
-    cfg = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
-    for number, stage in enumerate((cfg.model.backbone.extra[f'stage{number}'] for number in range(1, 5)), start=1):
-        stage.update(num_modules=1, num_blocks=(1,) * number)  # exporters take their time
-    cfg.model.backbone.ca_stages = (2,)
+def config(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp('shallow') / 'config.py'
+    path.write_text(SHALLOW.format(base=config_path('ca_hrnet_w16_coco_128x96')))
+    return path
+
+
+@pytest.fixture(scope='package')
+def model(config):
     torch.manual_seed(0)
-    model = init_model(cfg, device='cpu')
+    model = init_model(str(config), device='cpu')
     look_trained(model.backbone)
     model.head.final_layer.bias.data += 1  # or some joints have no peak above 0
     return model
+
+
+@pytest.fixture
+def checkpoint(model, drawn_data, tmp_path, monkeypatch) -> Path:
+    """The model's, with the drawn data as the config's."""
+    monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
+    torch.save(model.state_dict(), tmp_path / 'checkpoint.pth')
+    return tmp_path / 'checkpoint.pth'
 
 
 @pytest.fixture(scope='package')

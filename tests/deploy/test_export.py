@@ -15,23 +15,6 @@ from ca_hrnet_plugin.reporting.timing import Timing
 DEMO = config_path('demo/ca_hrnet_w16_128x96_finetune')
 
 
-@pytest.fixture
-def config(tmp_path):
-    """The demo's network without its DARK, which rtmlib does not decode."""
-    path = tmp_path / 'config.py'
-    path.write_text(
-        f'_base_ = {DEMO!r}\nmodel = dict(backbone=dict(ca_stages=(2,)), head=dict(decoder=dict(unbiased=False)))'
-    )
-    return path
-
-
-@pytest.fixture
-def checkpoint(drawn_data, monkeypatch):
-    """Trained weights, and the drawn data as the config's."""
-    monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    return SMALL_HRNET
-
-
 def test_the_command_writes_a_checked_graph_for_more_crops_than_people(tool, config, checkpoint, tmp_path):
     target = tmp_path / 'new/folder/model.onnx'
     code, out, _ = tool('export', config, checkpoint, '--out', target, '--batch', 40, '--rounds', 1)
@@ -114,9 +97,9 @@ def test_what_is_missing_is_named_in_one_line_and_nothing_is_written(tool, confi
         code, *_ = tool('export', *arguments, '--out', tmp_path / 'model.onnx')
         assert code.startswith('not exported: ')
         assert named in code
-    code, *_ = tool('export', DEMO, checkpoint, '--simcc', '--out', tmp_path / 'model.onnx')  # the demo has DARK
+    code, *_ = tool('export', DEMO, SMALL_HRNET, '--simcc', '--out', tmp_path / 'model.onnx')  # the demo has DARK
     assert code.startswith('not exported: SimCC vectors hold what MSRAHeatmap with unbiased=False decodes')
-    code, *_ = tool('export', DEMO, checkpoint, '--for', 'rtmlib', '--out', tmp_path / 'model.onnx')
+    code, *_ = tool('export', DEMO, SMALL_HRNET, '--for', 'rtmlib', '--out', tmp_path / 'model.onnx')
     assert code.startswith('not exported: rtmlib decodes MSRAHeatmap with unbiased=False')
     code, *_ = tool('export', config, checkpoint, '--freeze', '--out', tmp_path)
     assert code == f'not exported: {tmp_path} is not a file: give another name to write to'

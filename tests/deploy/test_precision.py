@@ -5,12 +5,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample
 from onnx import TensorProto
 
 from ca_hrnet_plugin import SMALL_HRNET, config_path
+from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.deploy import RUNTIMES, check_onnx, export_onnx, load_onnx
 from ca_hrnet_plugin.deploy.agreement import Difference, with_graph
 from ca_hrnet_plugin.evaluation import training_people
@@ -36,22 +37,26 @@ def error(model, path, runtime):
     return float(np.sqrt(np.mean(errors**2) / expected.var(axis=0).mean()))
 
 
-def test_integers_are_close_if_they_are_calibrated_with_such_people(model, tmp_path):
-    export_onnx(model, tmp_path / 'int8.onnx', SIZE, precision='int8', people=people(20))
+@pytest.fixture(scope='module')
+def int8(model, once):
+    options = dict(precision='int8', people=people(20))
+    return once('int8', lambda folder: export_onnx(model, folder / 'int8.onnx', SIZE, **options)) / 'int8.onnx'
+
+
+def test_integers_are_close_if_they_are_calibrated_with_such_people(model, int8, tmp_path):
     export_onnx(model, tmp_path / 'grey.onnx', SIZE, precision='int8', people=people(20, 115, 120))
     for runtime in RUNTIMES:
-        assert error(model, tmp_path / 'int8.onnx', runtime) < 0.4
+        assert error(model, int8, runtime) < 0.4
         assert error(model, tmp_path / 'grey.onnx', runtime) > 0.8
-    float32 = sum(parameter.nbytes for parameter in model.parameters())
-    assert (tmp_path / 'int8.onnx').stat().st_size < 0.5 * float32
-    described = onnxruntime.InferenceSession(tmp_path / 'int8.onnx').get_modelmeta().custom_metadata_map
+    assert int8.stat().st_size < 0.5 * sum(parameter.nbytes for parameter in model.parameters())
+    described = onnxruntime.InferenceSession(int8).get_modelmeta().custom_metadata_map
     assert described.items() >= dict(precision='int8', input_size='96, 128').items()
 
 
-def test_a_graph_of_integers_computes_all_maps_in_them_and_heatmaps_in_float(model, tmp_path):
-    options = dict(precision='int8', people=people(3), input_form='rtmlib', simcc=True)
-    export_onnx(model, tmp_path / 'int8.onnx', SIZE, **options)
-    graph = onnx.load(tmp_path / 'int8.onnx').graph
+def test_a_graph_of_integers_computes_all_maps_in_them_and_heatmaps_in_float(model, int8, tmp_path):
+    options = dict(precision='int8', people=people(20), input_form='rtmlib', simcc=True)
+    export_onnx(model, tmp_path / 'rtmlib.onnx', SIZE, **options)
+    graph = onnx.load(tmp_path / 'rtmlib.onnx').graph
     writers = {output: node for node in graph.node for output in node.output}
     readers = {}
     for node in graph.node:
@@ -68,12 +73,11 @@ def test_a_graph_of_integers_computes_all_maps_in_them_and_heatmaps_in_float(mod
 
     batch = pseudo_collate(people(4))
     normalised = model.data_preprocessor(batch)['inputs']
-    export_onnx(model, tmp_path / 'heatmaps.onnx', SIZE, precision='int8', people=people(3))
-    heatmaps = load_onnx(tmp_path / 'heatmaps.onnx', 'ONNX Runtime')(normalised.numpy())
+    heatmaps = load_onnx(int8, 'ONNX Runtime')(normalised.numpy())
     expected = np.stack([pose.keypoint_scores[0] for pose in model.head.decode(torch.from_numpy(heatmaps))])
     bgr = torch.stack(batch['inputs']).permute(0, 2, 3, 1).numpy()
     crops = ((bgr - (123.675, 116.28, 103.53)) / (58.395, 57.12, 57.375)).transpose(0, 3, 1, 2).astype(np.float32)
-    x, _ = load_onnx(tmp_path / 'int8.onnx', 'ONNX Runtime')(crops)
+    x, _ = load_onnx(tmp_path / 'rtmlib.onnx', 'ONNX Runtime')(crops)
     np.testing.assert_allclose(x.max(2), expected, atol=0.1 * heatmaps.std())
     assert len(np.unique(x.max(2))) == x[..., 0].size, 'scores are not rounded to 8 bits'
 
@@ -103,16 +107,13 @@ def test_what_cannot_be_done_is_named(model, tmp_path):
 
 
 @pytest.mark.parametrize('options', [{}, dict(input_form='pixels', simcc=True)])
-def test_a_model_predicts_by_its_graph(model, drawn_data, tmp_path, monkeypatch, options):
-    monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    model.cfg = Config.fromfile(config_path('ca_hrnet_w16_coco_128x96'))
-    data = training_people(model, limit=5)
+def test_a_model_predicts_by_its_graph(model, graph, config, checkpoint, options):
+    data = training_people(init_model(str(config), device='cpu'), limit=5)
     batch = pseudo_collate([data[index] for index in range(5)])
     flip, model.test_cfg['flip_test'] = model.test_cfg['flip_test'], False
     expected = [sample.pred_instances for sample in model.test_step(batch)]
     model.test_cfg['flip_test'] = flip
-    export_onnx(model, tmp_path / 'model.onnx', SIZE, batch_size=2, **options)
-    run = load_onnx(tmp_path / 'model.onnx', 'ONNX Runtime')
+    run = load_onnx(graph(batch_size=2, **options), 'ONNX Runtime')
     samples = with_graph(model, run, options.get('input_form', 'normalised'), batch_size=2).test_step(batch)
     assert len(samples) == 5
     distances = [np.abs(a.pred_instances.keypoints - b.keypoints).max() for a, b in zip(samples, expected, strict=True)]
@@ -120,14 +121,19 @@ def test_a_model_predicts_by_its_graph(model, drawn_data, tmp_path, monkeypatch,
     assert model.test_cfg['flip_test'] == flip
 
 
-def test_the_command_prints_what_integers_cost_and_save(tool, drawn_data, tmp_path, monkeypatch):
+def test_the_command_freezes_and_prints_what_integers_cost_and_save(tool, drawn_data, tmp_path, monkeypatch):
     monkeypatch.setenv('CA_HRNET_DATA', str(drawn_data))
-    config = tmp_path / 'config.py'
-    config.write_text(f'_base_ = {DEMO!r}\nmodel = dict(head=dict(decoder=dict(unbiased=False)))')
-    arguments = 'export', config, SMALL_HRNET, '--out', tmp_path / 'model.onnx', '--precision', 'int8'
-    options = '--for', 'rtmlib', '--freeze', '--batch', 3, '--rounds', 1
+    for name, base in dict(ours=DEMO, stock=config_path('demo/hrnet_w16_128x96_finetune')).items():
+        text = f'_base_ = {base!r}\nmodel = dict(head=dict(decoder=dict(unbiased=False)))'
+        (tmp_path / f'{name}.py').write_text(text)
+    arguments = 'export', tmp_path / 'ours.py', SMALL_HRNET, '--out', tmp_path / 'model.onnx', '--precision', 'int8'
+    options = '--for', 'rtmlib', '--freeze', '--checkpoint-out', tmp_path / 'frozen.pth', '--batch', 3, '--rounds', 1
     code, out, _ = tool(*arguments, *options)
     assert code == 0
+    load_model(tmp_path / 'stock.py', tmp_path / 'frozen.pth')  # or an error says what does not fit
+    assert 'Sigmoid' not in {node.op_type for node in onnx.load(tmp_path / 'model.onnx').graph.node}
+    before, after = map(float, re.search(r'gates frozen: AP (\S+) before, (\S+) after', out).groups())
+    assert before == after, 'gates that are identity'
     assert re.search(r'OpenVINO +int8 +\d', out)
     before, after = map(float, re.search(r'size of file: (\S+) MB before, (\S+) MB after', out).groups())
     assert after < before / 2
