@@ -9,14 +9,13 @@ If AP is the same with another person's gates, the gates do not depend on the pe
 profile, they are a position prior. If it is the same with the mean of each channel, tools/export.py --freeze makes a
 stock HRNet of that AP.
 
-  python tools/attention_report.py CONFIG CHECKPOINT --out gates.pdf
+  python tools/attention_report.py CONFIG CHECKPOINT
 """
 
 import argparse
 import contextlib
 import pickle
 import sys
-from pathlib import Path
 
 from arguments import positive
 from tabulate import tabulate
@@ -24,7 +23,7 @@ from tabulate import tabulate
 from ca_hrnet_plugin.checkpoints.fit import load_model
 from ca_hrnet_plugin.evaluation import level_splits
 from ca_hrnet_plugin.messages import replace_unprintable
-from ca_hrnet_plugin.reporting import draw_gate_report, format_tables, read_protocol, report_gates, save_figure
+from ca_hrnet_plugin.reporting import format_tables, read_protocol, report_gates
 from ca_hrnet_plugin.reporting.gate_report import MODULE_HEADERS, module_rows
 
 
@@ -40,15 +39,12 @@ def main() -> None:
         '--resamples', type=positive, default=1000, help='resamples of the bootstrap (default: %(default)s)'
     )
     parser.add_argument('--format', choices=('text', 'markdown'), default='text')
-    parser.add_argument('--out', type=Path, help='figure to write: .png, .jpg, .svg or .pdf')
     args = parser.parse_args()
     replace_unprintable()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # only the tables go to standard output
             model, protocol = load_model(args.config, args.checkpoint), read_protocol(args.config)
             rows, statistics = report_gates(model, protocol, args.people, args.resamples)
-        if args.out:
-            save_figure(draw_gate_report(rows, statistics), args.out)
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         sys.exit(f'no report: {error}')
     print(format_tables(rows, args.format, [level for level in level_splits() if level.measure == 'crowd']))

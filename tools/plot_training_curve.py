@@ -1,7 +1,7 @@
 """Draws Figure 5 of the paper: training accuracy, training loss and validation AP of one or more runs.
 
-Drops of the learning rate are marked. A work dir of a resumed training gives one curve; where two runs in it logged
-the same iterations, those of the later run are drawn.
+A work dir of a resumed training gives one curve; where two runs in it logged the same iterations, those of the later
+run are drawn.
 
   python tools/plot_training_curve.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --out curve.pdf
 """

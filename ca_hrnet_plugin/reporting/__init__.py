@@ -10,7 +10,7 @@ from .complexity import measure_complexity
 from .cost import measure_cost
 from .gallery import draw_gallery
 from .gate_overlay import draw_gates, record_gates
-from .gate_report import draw_gate_report, report_gates
+from .gate_report import report_gates
 from .html_page import write_report
 from .protocol import read_protocol
 from .results import read_result
@@ -21,7 +21,6 @@ from .training_curve import plot_training_curve
 __all__ = [
     'compare',
     'draw_gallery',
-    'draw_gate_report',
     'draw_gates',
     'format_tables',
     'measure_complexity',

@@ -4,8 +4,6 @@ import copy
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS
 from rich.progress import track
@@ -18,7 +16,6 @@ from ..evaluation.people import batches, dataset_of, training_people
 from ..models.gates import recorded_gates, replaced_gates
 from .protocol import Protocol
 from .results import evaluate_poses
-from .style import COLOURS, MARKERS, paper_style
 from .table import Row, compare
 
 OWN, SHUFFLED = 'own gates', "another person's"
@@ -126,52 +123,3 @@ def module_rows(statistics: dict[str, GateStatistics]) -> list[list]:
         mean = float(module.channel_factors().mean())
         rows.append([name, channels, map_size, mean, module.over_people, module.over_positions, module.over_channels])
     return rows
-
-
-@paper_style
-def draw_gate_report(rows: list[Row], statistics: dict[str, GateStatistics]) -> Figure:
-    """Draws the change of AP with other gates, in all images and by crowd level, and how much the gates vary.
-
-    Args:
-        rows (list[Row]): The rows from :func:`report_gates`.
-        statistics (dict[str, GateStatistics]): The statistics from :func:`report_gates`.
-    """
-    figure = Figure(figsize=(7, 2.6), layout='constrained')
-    cost, spread = figure.subplots(1, 2, width_ratios=(1.1, 1))
-    _draw_cost(cost, rows)
-    for index, name in enumerate(('over_positions', 'over_channels', 'over_people')):
-        values = [getattr(module, name) for module in statistics.values()]
-        style = dict(color=COLOURS[index], marker=MARKERS[index], markersize=2.5, linewidth=0.8)
-        spread.plot(np.arange(1, len(values) + 1), values, label=name.replace('_', ' '), **style)
-    spread.set(xlabel='module, from input to output', ylabel='standard deviation', title='How the gates vary')
-    spread.set_ylim(bottom=0)
-    spread.legend(fontsize=6.5)
-    return figure
-
-
-def _draw_cost(axes: Axes, rows: list[Row]) -> None:
-    """Draws the difference of AP of each row except the first, in all images and by crowd level."""
-    labels = {'AP': 'all'}
-    for level in ('easy', 'medium', 'hard'):
-        if rows[1].differences.get(f'AP (crowd {level})') is not None:
-            num_people = rows[0].result.figures[f'instances (crowd {level})']
-            labels[f'AP (crowd {level})'] = f'{level}\n{num_people}'
-    positions = np.arange(len(labels))
-    for index, row in enumerate(rows[1:]):
-        differences = np.array([100 * row.differences[figure] for figure in labels])
-        low = np.array([100 * row.intervals[figure].low for figure in labels])
-        high = np.array([100 * row.intervals[figure].high for figure in labels])
-        axes.errorbar(
-            positions + 0.16 * (index - (len(rows) - 2) / 2),
-            differences,
-            (differences - low, high - differences),
-            fmt=MARKERS[index],
-            color=COLOURS[index],
-            markersize=3.5,
-            linewidth=1,
-            label=row.result.name,
-        )
-    axes.axhline(0, color='black', linewidth=0.6)
-    axes.set_xticks(positions, labels.values())
-    axes.set(xlabel='crowding (people)', ylabel='AP minus that of own gates', title='Other gates in their place')
-    axes.legend(fontsize=6.5)

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from itertools import chain, cycle, pairwise
+from itertools import chain, cycle
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +67,10 @@ def plot_training_curve(work_dirs: Mapping[str, str | Path | Sequence[str | Path
             axes.fill_between(places, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
         if axes.dataLim.y0 >= 0:  # an RLE loss can be negative
             axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
-        _mark_drops(axes, logs)
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=3, label=name)
         for name, colour, marker in zip(runs, cycle(COLOURS), cycle(MARKERS))
     ]
-    if any(map(lr_drops, logs)):
-        handles.append(Line2D([], [], color='0.4', linestyle=':', label='learning rate drops'))
     _legend_above(figure, handles)
     return figure
 
@@ -92,37 +89,6 @@ def _legend_above(figure: Figure, handles: list[Line2D]) -> None:
         if legend.get_window_extent().width <= figure.bbox.width or ncols == 1:
             break
         legend.remove()
-
-
-def lr_drops(log: TrainingLog) -> dict[float, tuple[float, float]]:
-    """The learning rate before and after each drop, by the number of completed epochs (or iterations).
-
-    A drop is where a constant rate falls. A rate that falls continuously, such as a cosine, has no drops.
-    """
-    drops = {}
-    records = [record for record in log.train if 'lr' in record]
-    for (earlier, before), (_, after) in pairwise(pairwise(records)):
-        if earlier['lr'] == before['lr'] > after['lr']:
-            drops[after['epoch'] - 1 if _by_epoch(log) else before['iter']] = before['lr'], after['lr']
-    return drops
-
-
-def _mark_drops(axes, logs: Sequence[TrainingLog]) -> None:
-    drops = {place: rates for log in logs for place, rates in lr_drops(log).items()}
-    for place, (before, after) in drops.items():
-        axes.axvline(place, color='0.4', linestyle=':', linewidth=0.9, zorder=0)
-        axes.annotate(
-            f'{before:.0e} → {after:.0e}'.replace('e-0', 'e-'),
-            (place, 0.5),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(-1.5, 0),
-            textcoords='offset points',
-            rotation=90,
-            ha='right',
-            va='center',
-            fontsize=5.5,
-            color='0.3',
-        )
 
 
 def _by_epoch(log: TrainingLog) -> bool:

@@ -80,11 +80,11 @@ def test_other_gates_change_nothing_where_gates_see_nothing(model):
         assert module.over_channels > 0.01
 
 
-def test_the_command_prints_both_tables_and_draws_them(tool, model, tmp_path):
+def test_the_command_prints_both_tables(tool, model, tmp_path):
     torch.save(model.state_dict(), tmp_path / 'weights.pth')
-    options = '--people', 4, '--resamples', 10, '--out', tmp_path / 'gates.png'
+    options = '--people', 4, '--resamples', 10
     code, out, _ = tool('attention_report', CONFIG, tmp_path / 'weights.pth', *options)
-    assert code == 0 and (tmp_path / 'gates.png').stat().st_size > 10_000
+    assert code == 0
     lines = out.splitlines()
     for name in GATES[1:]:
         assert any(line.startswith(f'{name} - own gates, 95 % over images') for line in lines)

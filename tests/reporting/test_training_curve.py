@@ -7,9 +7,9 @@ from ca_hrnet_plugin.reporting import plot_training_curve
 from ca_hrnet_plugin.reporting.work_dir import read_training_log
 
 
-def iterations(epochs, every=10, per_epoch=40, loss=1.0, lr=lambda epoch: 1e-3):
+def iterations(epochs, every=10, per_epoch=40, loss=1.0):
     return [
-        dict(lr=lr(epoch), loss=loss, acc_pose=0.5, epoch=epoch, iter=number, step=number)
+        dict(lr=1e-3, loss=loss, acc_pose=0.5, epoch=epoch, iter=number, step=number)
         for epoch in epochs
         for number in range((epoch - 1) * per_epoch + every, epoch * per_epoch + 1, every)
     ]
@@ -46,14 +46,6 @@ def test_the_curve_has_ap_in_percent_at_the_epochs_of_validation(write_scalars):
     logged, means = panel(figure, 'Loss').lines
     np.testing.assert_allclose(logged.get_xdata(), np.arange(1, 25) / 4, err_msg='four logged iterations an epoch')
     np.testing.assert_allclose(means.get_xydata(), [(epoch - 0.5, 1 / epoch) for epoch in range(1, 7)])
-
-
-def test_drops_of_the_learning_rate_are_marked_where_the_schedule_has_them(write_scalars):
-    milestones = iterations(range(1, 11), lr=lambda epoch: 5e-4 * 0.1 ** ((epoch > 4) + (epoch > 8)))
-    figure = plot_training_curve({'A': write_scalars('20260101_000000', milestones)})
-    marks = [line.get_xdata()[0] for line in panel(figure, 'Loss').lines if line.get_linestyle() == ':']
-    assert marks == [4, 8]
-    assert [text.get_text() for text in panel(figure, 'Loss').texts] == ['5e-4 → 5e-5', '5e-5 → 5e-6']
 
 
 @pytest.mark.parametrize(('suffix', 'start'), [('png', b'\x89PNG'), ('pdf', b'%PDF')])

@@ -8,14 +8,13 @@ from pathlib import Path
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.optim.optimizer import AmpOptimWrapper
-from mmpose.models.backbones.resnet import BasicBlock, Bottleneck
 from mmpose.testing import get_packed_inputs
 from torch import nn
 
-from ca_hrnet_plugin.deploy import export_onnx, fuse_for_inference, load_onnx
+from ca_hrnet_plugin.deploy import export_onnx, load_onnx
 from ca_hrnet_plugin.engine import Bfloat16OptimWrapper
 
-MODES = ('eager', 'compiled', 'compiled blocks', 'fused', 'fused, compiled', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
+MODES = ('eager', 'CUDA graph', 'ONNX Runtime', 'OpenVINO')
 
 
 def make_workload(
@@ -57,8 +56,6 @@ def make_workload(
             run = load_onnx(Path(folder) / 'model.onnx', mode)
         crops = crops.numpy()
         return lambda: run(crops)
-    if mode.startswith('fused') and task == 'training':
-        raise ValueError(f'{mode} is for inference')
     if mode == 'CUDA graph' and device.type != 'cuda':
         raise ValueError(f'{mode} is for CUDA, and the device is {device.type}')
     if (task, part, dtype) == ('inference', 'model', torch.bfloat16):
@@ -68,14 +65,8 @@ def make_workload(
     if channels_last:
         model, crops = model.to(memory_format=torch.channels_last), crops.to(memory_format=torch.channels_last)
     model.train(task == 'training')
-    if mode.startswith('fused'):
-        model = fuse_for_inference(model)
     network = model.backbone if part == 'backbone' or task == 'inference' else model
-    if mode == 'compiled blocks':
-        compile_blocks(network)
-    elif mode.endswith('compiled'):
-        network.compile()
-    elif mode == 'CUDA graph':
+    if mode == 'CUDA graph':
         network.compile(mode='reduce-overhead')
 
     # Older versions of torch refuse float32 here, even if nothing is cast.
@@ -106,10 +97,3 @@ def make_workload(
     wrapper = wrappers[dtype](optimizer=torch.optim.Adam(model.parameters(), 1e-6))
     model.train_cfg = dict(compute_acc=False)  # accuracy is only for the log
     return lambda: model.train_step(copy.deepcopy(data), wrapper)
-
-
-def compile_blocks(network: nn.Module) -> None:
-    """Compiles each residual block in place, for fixed sizes. Blocks of the same type and size share compiled code."""
-    for block in network.modules():
-        if isinstance(block, (BasicBlock, Bottleneck)):
-            block.compile(dynamic=False)
