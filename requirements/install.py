@@ -156,6 +156,7 @@ def main():
         help='pip arguments for another build of torch and torchvision than the lock has',
     )
     args = parser.parse_args()
+    args.folder = os.path.realpath(args.folder)  # python -m venv refuses a link
     # The environment is rebuilt if any of these changes, or if the clone is moved.
     recipe = '%s %s %d.%d ' % ((args.torch, HERE) + sys.version_info[:2])
     for path in (LOCK, os.path.abspath(__file__)):

@@ -83,6 +83,15 @@ def test_an_interrupted_environment_is_made_again(install, make_venv, monkeypatc
     assert not (tmp_path / 'venv/lib').exists()
 
 
+def test_the_environment_may_be_a_link_to_another_disk(make_venv, install, monkeypatch, tmp_path):
+    (tmp_path / 'other disk').mkdir()
+    (tmp_path / 'venv').symlink_to('other disk')
+    made = []
+    monkeypatch.setattr(install, 'build', lambda folder, *_: made.append(folder))
+    make_venv()
+    assert made == [str(tmp_path / 'other disk')], 'python -m venv refuses a link'
+
+
 def test_an_existing_folder_of_other_files_is_left_alone(make_venv, tmp_path):
     (tmp_path / 'venv').mkdir()
     (tmp_path / 'venv/thesis.tex').write_text('mine')
