@@ -36,7 +36,7 @@ bench: environment
 		--out work_dirs/speed_training.json
 	$(BIN)/python tools/benchmark_speed.py --parts model --batches 8 --rounds 10 --data --out work_dirs/speed_model.json
 
-# The tests and benchmarks that need a GPU. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER_OF_WHEELS
+# The tests and benchmarks that need a GPU. Without internet access: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER_OF_WHEELS
 gpu: export PYTHONWARNINGS = ignore
 gpu: environment
 	$(BIN)/python -m pytest -rs tests/test_cuda.py

@@ -1,4 +1,4 @@
-# Trains an HRNet-W32 that was trained on COCO for a few more epochs: what they gain without attention.
+# Trains a stock HRNet-W32, trained on COCO, for a few more epochs. This shows what further training gains without attention.
 _base_ = './hrnet_w32_coco_256x192.py'
 
 # All weights come from this checkpoint.

@@ -19,7 +19,7 @@ FOLDER = REPOSITORY / '.matrix'
 OPENMMLAB = (
     'numpy==1.26.4 torch==2.1.2 torchvision==0.16.2 setuptools<81 wheel ninja psutil',
     '--no-build-isolation mmcv==2.1.0 mmdet==3.3.0 mmengine==0.10.7 mmpose==1.3.2 openmim==0.3.9 numpy<2 torch==2.1.2',
-    # OpenDataLab pins a setuptools that is too old to build this package, as the tests do.
+    # OpenDataLab pins a setuptools that is too old to build this package, and some tests build it.
     'hypothesis onnx onnxruntime openvino pytest pytest-xdist setuptools>=64,<81 timm numpy<2 torch==2.1.2',
 )
 # The maintained fork. In pip's default build isolation, onedl-mmcv does not see torch and is built without ops.

@@ -32,6 +32,8 @@ NUM_IMAGES = 4  # of each gallery
 MAX_COLUMNS = 3  # of networks in a gallery
 MAX_PAGE_BYTES = 1_500_000
 
+Grid = tuple[list[list[str]], list[str]]  # the body and the header of a table with a column for each network
+
 
 @dataclass
 class Comparison:
@@ -180,12 +182,9 @@ def _cost(files: ComparisonFiles) -> dict:
 
 
 def _markdown(comparison: Comparison, costs: dict) -> str:
-    parts = [_title(comparison), *comparison.verdicts, _origin(comparison)]
-    if comparison.protocol:
-        parts.append(format_tables(comparison.rows, 'markdown', comparison.levels))
-    else:
-        parts.append(tabulate(*_figures_grid(comparison, '; '), 'github', disable_numparse=True))
-    parts += [_cost_note(costs), tabulate(*_cost_grid(costs), 'github', disable_numparse=True)]
+    figures = [_table(grid, 'github') for grid in _figures(comparison, '; ').values()]
+    parts = [_title(comparison), *comparison.verdicts, _origin(comparison), *figures]
+    parts += [_cost_note(costs), _table(_cost_grid(costs), 'github')]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -204,12 +203,10 @@ def _as_json(comparison: Comparison, costs: dict) -> dict:
 def _sections(comparison: Comparison, costs: dict, dpi: int) -> dict[str, list]:
     files, pictures = comparison.files, comparison.files.out / 'report/pictures'
     sections = {'What was found': [*comparison.verdicts, _origin(comparison)]}
-    title = 'Figures, in percent' if comparison.protocol else 'Figures'
-    sections[title] = [_html(*_figures_grid(comparison, '<br>')), _legend(comparison)]
-    if comparison.levels:
-        grid = _grid_of(comparison.rows, _level_columns(comparison), '<br>')
-        sections['By crowding, in percent'] = [_html(*grid)]
-    sections['Cost'] = [_html(*_cost_grid(costs)), _cost_note(costs)]
+    grids = _figures(comparison, '<br>')
+    sections |= {title: [_html(grid)] for title, grid in grids.items()}
+    sections[next(iter(grids))].append(_legend(comparison))
+    sections['Cost'] = [_html(_cost_grid(costs)), _cost_note(costs)]
     with contextlib.suppress(ValueError):  # runs of a cluster may have left no scalars
         work_dirs = {name: [files.work_dir(name, run) for run in comparison.runs] for name in files.networks}
         save_figure(plot_training_curve(work_dirs), pictures / 'curves.png', dpi)
@@ -252,12 +249,16 @@ def _legend(comparison: Comparison) -> str:
     return f'{deviations}Below it is the difference from {comparison.rows[0].result.name}{intervals}.{images}'
 
 
-def _figures_grid(comparison: Comparison, separator: str) -> tuple[list[list[str]], list[str]]:
-    """The body and the header of a table with a line for each figure."""
-    known = comparison.rows[0].result.figures
-    if comparison.protocol:
-        return _grid_of(comparison.rows, {key: name for key, name in COCO_COLUMNS.items() if name in known}, separator)
-    return _grid_of(comparison.rows, {name: name for name in known}, separator, percent=False)
+def _figures(comparison: Comparison, separator: str) -> dict[str, Grid]:
+    """The tables of figures by their titles."""
+    rows, known = comparison.rows, comparison.rows[0].result.figures
+    if not comparison.protocol:
+        return {'Figures': _grid(rows, {name: name for name in known}, separator, percent=False)}
+    columns = {key: name for key, name in COCO_COLUMNS.items() if name in known}
+    grids = {'Figures, in percent': _grid(rows, columns, separator)}
+    if comparison.levels:
+        grids['By crowding, in percent'] = _grid(rows, _level_columns(comparison), separator)
+    return grids
 
 
 def _level_columns(comparison: Comparison) -> dict[str, str]:
@@ -271,9 +272,7 @@ def _level_columns(comparison: Comparison) -> dict[str, str]:
     return columns
 
 
-def _grid_of(
-    rows: Sequence[Row], columns: dict[str, str], separator: str, percent: bool = True
-) -> tuple[list[list[str]], list[str]]:
+def _grid(rows: Sequence[Row], columns: dict[str, str], separator: str, percent: bool = True) -> Grid:
     scale, form = (100, '{:.1f}') if percent else (1, '{:.4g}')
     signed = form.replace(':', ':+')
     body = []
@@ -294,7 +293,7 @@ def _grid_of(
     return body, ['', *(row.result.name for row in rows)]
 
 
-def _cost_grid(costs: dict) -> tuple[list[list[str]], list[str]]:
+def _cost_grid(costs: dict) -> Grid:
     networks = costs['networks']
     body = []
     for name in ('params (M)', 'GFLOPs'):
@@ -315,8 +314,12 @@ def _cost_note(costs: dict) -> str:
     )
 
 
-def _html(body: list[list[str]], header: list[str]) -> str:
-    return f'<div class="wide">{tabulate(body, header, "unsafehtml", disable_numparse=True)}</div>'
+def _html(grid: Grid) -> str:
+    return f'<div class="wide">{_table(grid, "unsafehtml")}</div>'
+
+
+def _table(grid: Grid, table_format: str) -> str:
+    return tabulate(*grid, table_format, disable_numparse=True)
 
 
 def _galleries(comparison: Comparison, pictures: Path, dpi: int) -> dict[str, list]:
