@@ -1,4 +1,4 @@
-"""The only place that knows about versions of torch, mmcv and mmengine.
+"""The only place that knows about versions of Python, torch and mmcv.
 
 Each function here handles one difference between versions, and changes nothing where it is not needed.
 """
@@ -20,7 +20,7 @@ can_allow_globals_by_name = digit_version(torch.__version__) >= digit_version('2
 
 
 def add_note(error: Exception, note: str) -> None:
-    """Adds a line below an error's traceback. Python 3.10 cannot, and logs it."""
+    """Adds a line below an error's traceback. Python 3.10 has no such notes, so the line is logged there."""
     if hasattr(error, 'add_note'):
         error.add_note(note)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 
 def replace_unprintable() -> None:
-    """Prints a question mark for each character that the terminal's encoding lacks, so that no result is lost to it."""
+    """Makes print write a question mark for characters that the terminal cannot encode, so that no result is lost."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='replace')
 

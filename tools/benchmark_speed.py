@@ -158,7 +158,7 @@ def main() -> None:
     except (OSError, AttributeError) as error:
         sys.exit(f'nothing measured: {args.config} is not the config of a top-down network ({error})')
     if args.data and cfg.train_dataloader.dataset.type != 'CocoDataset':
-        parser.error(f'--data draws images of COCO, and {args.config} reads others')
+        parser.error(f'--data draws images for CocoDataset, and {args.config} reads another data set')
 
     machine = f'{machine_name(args.device)}, {datetime.date.today()}'
     print(f'{machine}\n')

@@ -12,9 +12,9 @@ Keypoint results need --ann-file or --config. Their differences have a 95 % inte
 images. With several runs, the interval covers images and runs. Runs of two networks are paired by the text that * in
 their patterns matched, such as a seed.
 
-Figures are in percent. A dash stands for a missing figure, such as the AP of a level without instances. The column
-boxes shows whether the network was tested with detected or ground truth boxes, if a config is known. The source of each
-row goes to standard error.
+Figures are in percent. A dash stands for a missing figure, such as the AP of a level without instances. The "boxes"
+column shows whether the network was tested with detected or ground truth boxes, if a config is known. The source of
+each row goes to standard error.
 
   python tools/benchmark_table.py HRNet=work_dirs/hrnet CA-HRNet=work_dirs/ca_hrnet --format markdown
   python tools/benchmark_table.py HRNet=a.keypoints.json CA-HRNet=b.keypoints.json --levels \

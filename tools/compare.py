@@ -5,8 +5,8 @@ Give a config of any HRNet and the attention to put in, or pairs of NAME=CONFIG.
   python tools/compare.py my_hrnet.py --attention coord se eca --load-from my_hrnet.pth --seeds 0 1 2
   python tools/compare.py HRNet=hrnet.py CA-HRNet=ca_hrnet.py --seeds 0 1 2 --launcher pytorch --gpus 8 --auto-scale-lr
 
-Each network and seed is a mim train and a mim test of its own. The same command goes on where an earlier one stopped:
-finished runs are not repeated, and a run that was killed goes on from its last epoch. In OUT are left
+Each network and seed gets its own mim train and mim test. The same command continues where an earlier one stopped:
+finished runs are not repeated, and a run that was killed continues from its last epoch. OUT then holds
   configs/NETWORK.py             what differs from the given config; configs/NETWORK/seed0.py is that of a run
   NETWORK/seed0/                 work dir of a run, with train.log, test.log, metrics.json and poses.keypoints.json
   report/index.html              the verdict, tables, cost, curves, poses and gates; also table.md and results.json

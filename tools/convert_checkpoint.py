@@ -2,7 +2,7 @@
 
 stock-to-ca adds attention that leaves the outputs unchanged. ca-to-stock removes it again, if it has not been trained.
 official-to-ca renames modules of houqb/CoordAttention, put into HRNet's blocks by hand, to this plugin's names.
-half keeps the weights of any checkpoint alone, in float16.
+half keeps only the weights of any checkpoint, in float16.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Exports a trained top-down heatmap network to ONNX, checks the graph on the config's test data, and times it.
 
-Needs onnx, onnxscript, onnxruntime and openvino beside MMPose: pip install '.[export]'. The graph maps normalised crops
-(N, 3, H, W) to heatmaps. With --for rtmlib, it has the input and output that rtmlib's pose classes expect. With
+Needs onnx, onnxscript, onnxruntime and openvino besides MMPose: pip install '.[export]'. The graph maps normalised
+crops (N, 3, H, W) to heatmaps. With --for rtmlib, it has the input and output that rtmlib's pose classes expect. With
 --pixels, it takes crops as OpenCV reads them, and with --simcc, it returns keypoints as RTMPose does. Its metadata has
 the mean, the standard deviation, the crop size and the codec.
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, help='the .onnx file to write')
     parser.add_argument('--batch', type=positive, help='fixed number of crops (default: any number)')
     parser.add_argument('--for', dest='reader', choices=['rtmlib'], help='program that is to read the graph')
-    parser.add_argument('--pixels', action='store_true', help='normalise in the graph, which takes BGR values to 255')
+    parser.add_argument('--pixels', action='store_true', help='normalise in the graph, which takes BGR from 0 to 255')
     parser.add_argument('--simcc', action='store_true', help='decode in the graph, to SimCC vectors as in RTMPose')
     parser.add_argument(
         '--runtime', choices=RUNTIMES, default='ONNX Runtime', help='runtime to optimise for (default: %(default)s)'
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def export(model: torch.nn.Module, path: Path, inputs: torch.Tensor, crops: torch.Tensor, args) -> None:
-    """Writes the graph, compares its outputs for inputs with those of PyTorch for crops, and times both.
+    """Writes the graph, compares its outputs for ``inputs`` with PyTorch's for ``crops``, and times both.
 
     Raises:
         ValueError: The outputs differ.

@@ -55,7 +55,7 @@ def convert_checkpoint(direction: str, config: str, source: str, target: str) ->
 
 
 def save_in_half_precision(source: str, target: str) -> int:
-    """Writes the weights of a checkpoint alone, in float16, and returns their number.
+    """Writes only the weights of a checkpoint, in float16, and returns the number of values in them.
 
     Raises:
         ConversionError: The checkpoint cannot be read.
@@ -86,8 +86,8 @@ def _weights_of(checkpoint, source: str) -> dict[str, Tensor]:
 
 
 def _as_mmpose_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of DataParallel, of compiled networks and of the official HRNet (pose_hrnet_w32_256x192.pth) by MMPose's
-    names, without what thop counted.
+    """Renames weights of DataParallel, compiled networks and official HRNet (pose_hrnet_w32_256x192.pth) to MMPose's
+    names, and drops thop's counters.
     """
     wrappers, counts = re.compile(r'^((module|_orig_mod)\.)+|(?<=\.)_orig_mod\.'), ('total_ops', 'total_params')
     state_dict = {wrappers.sub('', key): value for key, value in state_dict.items() if not key.endswith(counts)}
@@ -156,8 +156,8 @@ def _load_strictly(network: nn.Module, state_dict: dict[str, Tensor], prefix: st
         keys = reported[0] if reported else None
         counts = keys and counted_keys(keys.missing_keys, keys.unexpected_keys, reshaped_keys(error))
         raise ConversionError(
-            f"its weights do not fit the config's network ({counts or in_one_line(error)}): give the weights of such "
-            'an HRNet, or another --config'
+            f"the weights do not fit the config's network ({counts or in_one_line(error)}): give weights of an HRNet "
+            'like the one in the config, or another --config'
         ) from error
     finally:
         hook.remove()

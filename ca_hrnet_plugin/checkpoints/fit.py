@@ -112,14 +112,14 @@ def counted_keys(missing: Sequence[str], unexpected: Sequence[str], reshaped: Se
 
 
 def _without_output() -> contextlib.AbstractContextManager:
-    """MMEngine prints which files it loads."""
+    """Hides what MMEngine prints about the files that it loads."""
     return contextlib.redirect_stdout(io.StringIO())
 
 
 def _is_layer(key: str, model: nn.Module) -> bool:
-    """Whether an unexpected key is of a layer in a part of the network, which changed the outputs when it was saved.
+    """Whether an unexpected key belongs to a layer within a part of the network, and so affected its outputs.
 
-    A teacher beside the network did not, nor did a loss, nor what thop counts in modules.
+    A teacher beside the network did not affect them, nor did a loss, nor the counters that thop adds to modules.
     """
     part = key.partition('.')[0]
     return part in dict(model.named_children()) and 'loss' not in key and not key.endswith(COUNTS)

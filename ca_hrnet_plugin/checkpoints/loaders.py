@@ -62,7 +62,7 @@ def _registered() -> list[tuple[str, Callable]]:
 
 
 def _is_of(module: dict, loader: Callable) -> bool:
-    # Unlike the module's name, functools.wraps does not copy these globals; unlike the function, a reload keeps them.
+    # functools.wraps copies the name of the module but not these globals. A reload replaces functions but not globals.
     return getattr(loader, '__globals__', None) is module
 
 

@@ -154,7 +154,7 @@ def with_values(value, done: dict | None = None):
 
     Args:
         value: What the unpickler returned; its containers are changed in place.
-        done (dict, optional): What has been looked at, by its id.
+        done (dict, optional): The value that replaces each object already seen, by the id of the object.
 
     Raises:
         pickle.UnpicklingError: A stand-in is itself a value: the checkpoint holds a class or a function.

@@ -81,7 +81,7 @@ def write_configs(
 
 
 def _with_options(cfg: Config, options: Mapping) -> dict:
-    """What a config states to have the options that a complete config already has."""
+    """The fields that an inheriting config must state to get options that the complete config already has."""
     changes = Config()
     for key, value in options.items():
         name, *rest = key.split('.')

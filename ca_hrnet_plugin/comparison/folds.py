@@ -17,8 +17,8 @@ from ..whole_file import whole_file
 def write_folds(files: ComparisonFiles, cfg: Config) -> None:
     """Writes the annotations of each fold, dealt from those that a config trains and tests on.
 
-    Each fold has as many images of each level of crowding, give or take one. Images and people have new ids, and images
-    are named by whole paths.
+    Each level of crowding has the same number of images in every fold, give or take one. Images and people have new
+    ids, and images are named by whole paths.
 
     Args:
         files (ComparisonFiles): The comparison, whose runs are folds.

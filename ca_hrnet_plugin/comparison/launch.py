@@ -212,7 +212,7 @@ def _locked(out: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(
-                f'another process is running {out}: wait for it, or end it, or give another --out'
+                f'another process is running the comparison in {out}: wait for it, end it, or give another --out'
             ) from error
         yield lock.fileno()
 
@@ -256,7 +256,7 @@ class Progress:
         self.before[str(run)] = fraction_done(run)
 
     def finished(self, run: Run) -> None:
-        """Counts a run."""
+        """Counts the part of a run that was left to do when it started."""
         self.num_finished += 1 - self.before[str(run)]
 
     def show(self, running: Sequence[Run]) -> None:

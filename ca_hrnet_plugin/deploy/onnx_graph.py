@@ -142,7 +142,7 @@ def export_onnx(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f'batch_size={batch_size} of export_onnx: give 1 or more, or None for any')
     if precision == 'int8' and not len(people):
-        raise ValueError('8-bit integers are calibrated with people, and there are none: give crops of training people')
+        raise ValueError('8-bit integers are calibrated on people, but none were given: give crops of training people')
     codec = getattr(getattr(model, 'head', None), 'decoder', None)
     if not isinstance(codec, HEATMAP_CODECS):
         raise ValueError(
@@ -214,8 +214,9 @@ def _onnxruntime(path: Path, num_threads: int) -> Callable[[np.ndarray], Outputs
 
 @functools.cache
 def _openvino_core():
-    # One for the whole process: on processors with AMX, each sets a stack for signal handlers and restores the last one
-    # when it is deleted, even if that is freed by then. The end of a data loader's worker would crash the process.
+    # One Core for the whole process: on CPUs with AMX, each Core sets a stack for signal handlers and, when deleted,
+    # restores the previous one, even if that has been freed. The end of a data loader's worker would then crash the
+    # process.
     import openvino
 
     return openvino.Core()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ('float32', 'int8', 'fp16')
 # All that runs on maps, so that no map changes its type or layout on its way. Relu becomes part of the operator before
-# it, because the range of unsigned integers ends at 0.
+# it, because the range of unsigned integers starts at 0.
 INTEGER_OPERATORS = ('Conv', 'Relu', 'Add', 'Mul', 'Resize', 'AveragePool', 'HardSwish', 'Sigmoid')
 CALIBRATION_BATCH = 16
 

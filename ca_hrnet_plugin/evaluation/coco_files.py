@@ -284,7 +284,7 @@ def evaluated_categories(content: dict, ann_file: str | Path) -> set[int]:
 
 
 def counts(annotation: dict) -> bool:
-    """Whether COCOeval counts an annotation, which it does not for crowd regions and without labelled keypoints."""
+    """Whether COCOeval counts an annotation: it counts neither crowd regions nor people without labelled keypoints."""
     return not annotation.get('iscrowd') and max(annotation.get('keypoints', [0, 0, 1])[2::3], default=0) > 0
 
 

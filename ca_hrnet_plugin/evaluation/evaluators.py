@@ -67,8 +67,8 @@ def build_evaluator(evaluator: dict | list) -> Evaluator:
 def coco_figures(metrics: dict[str, float]) -> dict[str, float]:
     """COCO's figures without their prefix, such as ``'AP'`` for ``'coco/AP'``; empty where the metrics have no AP.
 
-    Beside those of KeypointPartitionMetric, the figures are those of all keypoints: ``'coco/AP'`` or ``'all/coco/AP'``,
-    which may have the prefix of a data set.
+    If KeypointPartitionMetric adds figures of parts of the keypoints, those of all keypoints are taken: ``'coco/AP'``
+    or ``'all/coco/AP'``, which may have the prefix of a data set.
 
     Raises:
         ValueError: The metrics have figures of several data sets, or of parts of the keypoints alone.

@@ -62,8 +62,8 @@ def paired_bootstrap(
     The last two are intervals of Student's t, because a few runs or folds say little about the variance of all.
 
     A resample draws as many images as the data set has, with replacement, and the same for both results. An image that
-    is drawn twice counts twice, like a copy next to it with its own id. (The only exception: if two detections of an
-    image have exactly the same score, COCOeval orders them copy by copy, and here both copies of the first come first.)
+    is drawn twice counts twice, like a copy next to it with its own id. (The only exception: if detections a and b
+    of an image have exactly the same score, COCOeval orders the copies a, b, a, b, and here they are a, a, b, b.)
 
     Args:
         baseline (SplitEval | Sequence[SplitEval]): One or more runs, from :func:`evaluate_results`.

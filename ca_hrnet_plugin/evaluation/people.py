@@ -65,9 +65,10 @@ def pipeline_of_test(cfg: Config) -> list[dict]:
 
 
 def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
-    """A data set with another pipeline in place of its whole one.
+    """A data set with another pipeline in place of its complete one.
 
-    CombinedDataset has it outside, and converts keypoints inside; or each inner data set has a whole one.
+    In a CombinedDataset, either the outer data set has the complete pipeline and the inner ones only convert keypoints,
+    or each inner data set has a complete pipeline.
     """
     key = 'dataset' if 'dataset' in dataset else 'datasets'
     parts = [dataset[key]] if key == 'dataset' else dataset.get(key, [])

@@ -15,8 +15,8 @@ def smallest_gain(interval: Interval, num_runs: int | None = None, power: float 
     A gain is shown if the 95 % interval of the difference is above 0.
 
     Args:
-        interval (Interval): The interval of a difference, whose variances are taken to be the true ones. A variance
-            that is estimated from few runs is too small on average, and is corrected for that.
+        interval (Interval): The interval of a difference, whose variances are taken to be the true ones. A standard
+            deviation that is estimated from few runs is too small on average, and is corrected for that.
         num_runs (int, optional): Another number of runs, at least two.
         power (float): How often the gain should be shown.
 
@@ -38,7 +38,7 @@ def smallest_gain(interval: Interval, num_runs: int | None = None, power: float 
 
 
 def _of_runs(variance: Variance, num_runs: int | None) -> Variance:
-    """The unbiased variance, for another number of runs if it is over runs."""
+    """The square of the unbiased standard deviation, for another number of runs if the variance is over runs."""
     source, value, freedom = variance
     # The mean of a sample standard deviation relative to the true one: c4 in statistical quality control.
     bias = np.sqrt(2 / freedom) * np.exp(gammaln((freedom + 1) / 2) - gammaln(freedom / 2))

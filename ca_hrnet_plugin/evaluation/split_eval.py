@@ -294,7 +294,7 @@ def _hidden(annotation: dict) -> float:
 
 
 def _overlaps(annotations: Sequence[dict]) -> np.ndarray:
-    """The highest box IoU of each instance with another instance of the image, (N,), without ``iscrowd`` regions."""
+    """The highest box IoU of each instance with another one of the image that is not an ``iscrowd`` region, (N,)."""
     if not annotations:
         return np.zeros(0)
     boxes = torch.from_numpy(bbox_xywh2xyxy(np.array([annotation['bbox'] for annotation in annotations], dtype=float)))

@@ -21,7 +21,7 @@ class CAHRNet(HRNet):
     Its state dict has every key of the stock backbone, and keys under ``.ca.`` beside them.
 
     Args:
-        extra (dict): As for ``HRNet``. Bottleneck blocks stay as they are.
+        extra (dict): As for ``HRNet``. Bottleneck blocks stay unchanged.
         *args: Whatever ``HRNet`` takes.
         ca_cfg (dict, optional): Arguments for each :class:`CBasicBlock`: where attention stands and what it is, such as
             ``dict(ca_after='norm1')`` or ``dict(attention=dict(type='CoordAttention', reduction=16))``.

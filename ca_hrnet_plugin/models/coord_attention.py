@@ -13,9 +13,9 @@ MIN_MID_CHANNELS = 8  # the floor of the official implementation
 class CoordAttention(BaseModule):
     """Gates a feature map by what it holds along each of its two axes.
 
-    The map is averaged over its width and over its height. Both profiles pass one shared 1x1 convolution, a norm and
-    hard-swish. Then each has a 1x1 convolution and a sigmoid of its own. The two gates, one per row and one per column,
-    multiply the input (section 3.1 and figure 2 of the CA-HRNet paper, equations 4 to 9 of Hou et al.).
+    The map is averaged over its width and over its height. Both profiles pass through a shared 1x1 convolution, a norm
+    and hard-swish. Then each passes through its own 1x1 convolution and sigmoid. The two gates, one per row and one per
+    column, multiply the input (section 3.1 and figure 2 of the CA-HRNet paper, equations 4 to 9 of Hou et al.).
 
     Computes the same function as the official ``CoordAtt`` (https://github.com/houqb/CoordAttention), with the same
     parameter names under batch norm. So does timm's ``timm.layers.coord_attn.CoordAttn`` at equal width and

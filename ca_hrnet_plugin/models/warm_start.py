@@ -1,7 +1,7 @@
-"""From stock HRNet weights to CA-HRNet weights of the very same function.
+"""Turns stock HRNet weights into CA-HRNet weights that compute exactly the same function.
 
 With the weights and biases of both gate convolutions at zero, each gate of :class:`CoordAttention` is sigmoid(0) = 0.5
-and attention multiplies by 0.25. With the weight and bias of the norm before it times 4, that cancels; a ReLU in
+and attention multiplies by 0.25. Multiplying the weight and bias of the norm before it by 4 cancels that; a ReLU in
 between passes a positive factor through. Both factors are powers of two, so that in float32 the outputs are the same to
 the last bit. The architecture stays the paper's, and the gate convolutions receive gradients from the first step on.
 
@@ -46,14 +46,14 @@ def complete_stock_weights(network: nn.Module, state_dict: dict[str, Tensor], pr
 
 
 def _starts(block: CBasicBlock, key: str, state_dict: dict[str, Tensor]) -> bool:
-    """Whether a block of this key is given stock weights, complete and of its shapes; decided nowhere else."""
+    """Whether a block of this key gets stock weights: complete, in its shapes, without attention. Decided only here."""
     if any(name.startswith(f'{key}.ca.') for name in state_dict):
         return False
     for name, parameter in block.named_parameters():
         stock = state_dict.get(f'{key}.{name}')
         if not name.startswith('ca.') and (stock is None or stock.shape != parameter.shape):
             return False
-    # Pruning and quantisation take gates apart into other tensors, for which zero may be no start.
+    # Pruning and quantisation split gate weights into other tensors, which at zero may not give the identity.
     return block.warm_start == 'none' or all(
         set(ZERO_AT_START[type(attention)]) <= _tensors(attention).keys() for attention in block.ca.values()
     )
@@ -66,7 +66,7 @@ def _start(block: CBasicBlock, place: str, key: str, state_dict: dict[str, Tenso
     if any(tensor.is_meta for tensor in tensors.values()):  # they have no values
         with torch.device('cpu'):
             tensors = _tensors(block.build_attention(place))
-    # As loading may assign these tensors, they are where the others are, and of their type.
+    # Loading may assign these tensors to the module, so they get the device and dtype of the stock weights.
     stock = state_dict[f'{key}.conv2.weight']
     for name, tensor in tensors.items():
         dtype = stock.dtype if tensor.is_floating_point() else tensor.dtype

@@ -1,4 +1,4 @@
-"""``python -m ca_hrnet_plugin check CONFIG``: finds problems that would stop a run late, before it starts."""
+"""``python -m ca_hrnet_plugin check CONFIG``: finds, before a run starts, problems that would stop it late."""
 
 import argparse
 from collections.abc import Sequence
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         prog='python -m ca_hrnet_plugin check', description=check_config.__doc__.splitlines()[0]
     )
     parser.add_argument('config', help='a config file of MMEngine, or the name of a config of this plugin')
-    parser.add_argument('--for', choices=PARTS, default='train', dest='purpose', help='what to run (default: train)')
+    parser.add_argument(
+        '--for', choices=PARTS, default='train', dest='purpose', help='the command to check for (default: train)'
+    )
     parser.add_argument('--checkpoint', metavar='FILE', help='a checkpoint in place of load_from')
     parser.add_argument('--decode', action='store_true', help='decode each image, which takes minutes on COCO')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as for mim train')

@@ -24,7 +24,8 @@ LOWER_IS_BETTER = ('EPE', 'NME')  # ends of names
 def check_best(cfg: Config, parts: Collection[str], report: Report) -> None:
     """Checks the figures of MMPose's metrics, and what hooks and schedules monitor.
 
-    Otherwise a run ends after the first validation or test, never stops early, or keeps its worst checkpoint.
+    With a wrong figure or rule, a run ends after the first validation or test, never stops early, or keeps its worst
+    checkpoint.
 
     Args:
         cfg (Config): A whole config, whose default scope is the current one.
@@ -57,7 +58,7 @@ def _check_monitored(cfg: Config, figures: list[str], report: Report) -> None:
 
 
 def _prefers(better: str, figure: str, rule: str | None) -> bool:
-    """Whether MMEngine takes the better figure for the better one; without a rule, it infers one from the name."""
+    """Whether MMEngine prefers the better value of a figure; without a rule, it infers one from the figure's name."""
     try:
         is_better = CheckpointHook(save_best=figure, rule=rule).is_better_than[figure]
     except (ValueError, KeyError):
@@ -77,10 +78,10 @@ def _all_figures(evaluator: dict | list | None) -> list[str]:
 
 
 def _figures(metric: dict) -> list[str]:
-    """The figures of a metric of MMPose by the names that a run has them.
+    """The figures of a metric of MMPose, under the names that they have in a run.
 
     Raises:
-        LookupError: The metric is another.
+        LookupError: The metric is none of those whose figures are known here.
     """
     kind = class_of(METRICS, metric)
     if metric.get('format_only'):
@@ -110,7 +111,7 @@ def _figures(metric: dict) -> list[str]:
 
 
 def _monitored(cfg: Config) -> Iterator[tuple[str, str, str | None]]:
-    """Yields each figure that a run needs, after its key in the config and before its rule, if it has one."""
+    """Yields each figure that a run needs: its key in the config, its name, and its rule or None."""
     hooks = {f'default_hooks.{name}': hook for name, hook in (cfg.get('default_hooks') or {}).items()}
     hooks |= {f'custom_hooks.{index}': hook for index, hook in enumerate(cfg.get('custom_hooks') or [])}
     for key, hook in hooks.items():

@@ -265,7 +265,7 @@ def _used_records(
 
 
 def _batch_problems(loader: dict, dataset: Dataset, number: int) -> Iterator[str]:
-    """Yields whether a loader of a single data set, which is not wrapped, has no whole batch and drops the rest."""
+    """Yields a problem if the loader of a single data set without a wrapper has less than a batch and drops it."""
     size = loader.get('batch_size', 1)
     if loader.get('drop_last') and loader.get('dataset') is dataset.config and number < size:
         yield (
@@ -277,7 +277,7 @@ def _batch_problems(loader: dict, dataset: Dataset, number: int) -> Iterator[str
 def _missed_problems(
     dataset: Dataset, metrics: list[tuple[str, dict, int]], everyone: list[dict], used: list[dict], path: str
 ) -> Iterator[str]:
-    """Yields whether an evaluator counts people as missed whom a data set's own options leave out."""
+    """Yields a problem if an evaluator would count as missed the people whom a data set's own options leave out."""
     config, evaluator = dataset.config, f'{dataset.key.partition("_")[0]}_evaluator'
     reads_file = any(key == evaluator and metric.get('ann_file') for key, metric, _ in metrics)
     option = 'sample_interval' if config.get('indices') is None else 'indices'
@@ -308,7 +308,9 @@ def _chosen(config: dict, records: list[dict], reasons: Counter) -> list[dict]:
         else:
             outside = [index for index in indices if not -len(kept) <= index < len(kept)]
             if outside:
-                raise coco_files.InvalidFileError([f'indices of a data set: {outside[0]} is none of {len(kept)}'])
+                raise coco_files.InvalidFileError(
+                    [f'indices of a data set: {outside[0]} is out of range: give numbers below {len(kept)}']
+                )
             kept = [kept[index] for index in indices]
     if len(kept) < len(records):
         reasons['by bbox_score_thr, sample_interval or indices'] = len(records) - len(kept)
@@ -329,7 +331,7 @@ def _check_images(dataset: Dataset, images: list[dict], path: str, decode: bool,
         problems.update(zip([image['id'] for image in readable], decoding_problems, strict=True))
     for problem in dict.fromkeys(filter(None, problems.values())):
         image_id, *rest = [image_id for image_id in problems if problems[image_id] == problem]
-        hint = f'put {files[image_id]} there whole, or take the image out of the annotations'
+        hint = f'put the complete file at {files[image_id]}, or remove the image from the annotations'
         if problem == WRONG_SIZE:
             hint = f'give the width and height of {files[image_id]} after EXIF rotation'
         report.problems.append(f'image {image_id} of {path} {problem}{and_more(rest)}: {hint}')

@@ -1,4 +1,4 @@
-"""Descriptions of keypoints and numbers of annotations that MMPose takes in silence, and that make no sense."""
+"""Checks for keypoint descriptions and annotation values that make no sense but that MMPose accepts silently."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ SIDES = {'left': 'right', 'l': 'r'}
 
 
 def keypoint_problems(metainfo: dict, key: str, content: dict, path: str, flips: bool, has_oks: bool) -> Iterator[str]:
-    """Yields what is wrong with a data set's description of its keypoints, also beside the names in a file.
+    """Yields problems with a data set's description of its keypoints, including conflicts with the names in a file.
 
     Args:
         metainfo (dict): MMPose's parsed metainfo of the data set.
@@ -73,7 +73,7 @@ def _plain(name) -> str:
 
 
 def head_problems(model: dict | None, dataset_keypoints: int, pipeline: Sequence[dict], key: str) -> Iterator[str]:
-    """Yields whether the head of a model has another number of keypoints than a data set gives."""
+    """Yields a problem if the head of a model has a different number of keypoints from what a data set gives."""
     model = model or {}
     # A network of several data sets gives some of its keypoints, and UDP may have offsets beside heatmaps.
     chooses = 'output_keypoint_indices' in (model.get('test_cfg') or {})
@@ -136,14 +136,14 @@ def _are_outside(points: np.ndarray, v: np.ndarray, start: np.ndarray, end: np.n
 
 
 def area_problems(annotations: list[dict], path: str) -> Iterator[str]:
-    """Yields whether annotations that are evaluated have an area that makes no sense, by which OKS divides."""
+    """Yields a problem if evaluated annotations have an area, by which OKS divides, that makes no sense."""
     ids = [annotation['id'] for annotation in annotations if annotation.get('area', np.inf) <= SMALLEST]
     hint = 'give square pixels, such as half of the box, or use_area=False for OKS'
     yield from _line(ids, path, f'an area of at most {SMALLEST}', hint)
 
 
 def detection_problems(detections: list[dict], content: dict, path: str) -> Iterator[str]:
-    """Yields what is wrong with the boxes of detections, at least one, on the images of an annotation file."""
+    """Yields problems with the boxes of one or more detections on the images of an annotation file."""
     boxes, sizes = _boxes(detections, content)
     if (boxes[:, 2:] < 0).any():
         yield f'{path} has boxes of negative width or height: {BOXES}'
@@ -153,7 +153,7 @@ def detection_problems(detections: list[dict], content: dict, path: str) -> Iter
 
 
 def _edges(boxes: np.ndarray, sizes: np.ndarray, path: str) -> Iterator[str]:
-    """Yields whether boxes (N, 4) in images of given widths and heights (N, 2) have edges in place of sizes."""
+    """Yields a problem if most boxes (N, 4), in images of widths and heights (N, 2), seem to hold edges, not sizes."""
     could_be_edges = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= 1.02 * sizes)).all(1)
     leads_out = (boxes[:, :2] + boxes[:, 2:] > 1.02 * sizes).any(1)
     if leads_out.mean() > 0.5 and could_be_edges.mean() > 0.95:

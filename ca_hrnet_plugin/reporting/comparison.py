@@ -246,7 +246,7 @@ def _legend(comparison: Comparison) -> str:
     covered = row.covered if any(interval.is_known for interval in row.intervals.values()) else ''
     intervals = f' with its 95 % interval over {covered}' if covered else ''
     images = '' if comparison.protocol or not covered else ' It does not cover other images.'
-    return f'{deviations}Below it is the difference from {comparison.rows[0].result.name}{intervals}.{images}'
+    return f'{deviations}Below each figure is the difference from {comparison.rows[0].result.name}{intervals}.{images}'
 
 
 def _figures(comparison: Comparison, separator: str) -> dict[str, Grid]:

@@ -86,10 +86,10 @@ class ComparisonFiles:
             return False
 
     def last_checkpoint(self, network: str, run: str) -> Path:
-        """The newest checkpoint of a training, which MMEngine names in a file when it is complete.
+        """The newest complete checkpoint of a training, which MMEngine names in the file ``last_checkpoint``.
 
         Raises:
-            OSError: There is none yet.
+            OSError: No checkpoint has been written yet.
         """
         work_dir = self.work_dir(network, run)
         return work_dir / Path((work_dir / 'last_checkpoint').read_text().strip()).name

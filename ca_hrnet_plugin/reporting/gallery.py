@@ -68,7 +68,7 @@ def draw_gallery(
         coco_gt, coco_dt = load_results(protocol.ann_file, result, len(sigmas), protocol.use_area, protocol.iou_type)
         evaluations.append(SplitEval(coco_gt, coco_dt, AREAS[:1], protocol.iou_type, sigmas, protocol.use_area).run())
     crowding = {image_id: crowd_index(_annotations(coco_gt, image_id)) for image_id in coco_gt.getImgIds()}
-    is_crowding = has_crowd_index(coco_gt.anns.values())
+    has_index = has_crowd_index(coco_gt.anns.values())
     unknown = [image_id for image_id in image_ids if image_id not in crowding]
     if unknown:
         raise ValueError(f'image {unknown[0]} is not in {protocol.ann_file}, which has {len(crowding)} images')
@@ -84,7 +84,7 @@ def draw_gallery(
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.04, wspace=0, hspace=0)
     grid = figure.subplots(len(images), len(titles), squeeze=False, height_ratios=heights)
     for (image_id, image), row in zip(images.items(), grid, strict=True):
-        label = f'image {image_id}\ncrowd index {crowding[image_id]:.2f}' if is_crowding else f'image {image_id}'
+        label = f'image {image_id}\ncrowd index {crowding[image_id]:.2f}' if has_index else f'image {image_id}'
         row[0].set_ylabel(label, fontsize=6.5)
         columns = []
         if truth:

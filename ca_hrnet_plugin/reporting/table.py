@@ -119,7 +119,7 @@ def format_tables(rows: Sequence[Row], output_format: str = 'text', levels: Sequ
     known = {name for row in rows for name in row.result.figures}
     main = {heading: name for heading, name in (COCO_COLUMNS | COMPLEXITY_COLUMNS).items() if name in known}
     level_names = [f'{level.measure} {level.name}' for level in levels]
-    level_names = [name for name in level_names if f'AP ({name})' in known]  # some apply to few keypoints only
+    level_names = [name for name in level_names if f'AP ({name})' in known]  # few keypoints have no crowd levels
     if output_format == 'csv':
         by_level = [f'{figure} ({name})' for figure in ('AP', 'AR') for name in level_names]
         text = io.StringIO()

@@ -1,4 +1,4 @@
-"""Figure 5: training accuracy, training loss and validation AP over training, and drops of the learning rate."""
+"""Figure 5: training accuracy, training loss and validation AP over the course of training."""
 
 import contextlib
 import math

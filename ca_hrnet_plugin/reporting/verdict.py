@@ -33,7 +33,7 @@ def verdict(row: Row, figure: str, unit: str = 'seed') -> str:
     if smallest is None:
         return f'{text} Another {unit} can change this: run at least three.'
     if smallest == 0:
-        return f'{text} All runs have the same {figure}, so there is no spread to judge by.'
+        return f'{text} The difference in {figure} is the same for all runs, so there is no spread to judge by.'
     scale = 100 if in_percent else 1
     num_runs = max(row.result.num_runs, 1)
     if unit == 'fold':
