@@ -1,4 +1,4 @@
-# Trains a stock HRNet-W32 that was trained on COCO further: what a few more epochs gain without attention.
+# Fine-tunes a stock HRNet-W32 trained on COCO: what a few more epochs gain without attention.
 _base_ = './hrnet_w32_coco_256x192.py'
 
 # All weights come from this checkpoint.
