@@ -31,7 +31,7 @@ from ca_hrnet_plugin import (
 REAL_DATA = os.environ.get('CA_HRNET_TEST_DATA')
 os.environ.pop('CA_HRNET_DATA', None)  # the user's own data sets: no test reads them, let alone trains on them
 run_numbers = itertools.count()
-# A shell lets its background processes ignore SIGINT, and those that they start. Tests send it to some of these.
+# A shell lets its background processes ignore SIGINT, and those that they start. A test sends it to one of these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -184,14 +185,14 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(compare, tmp_path, monke
     assert 'Another seed can change this' in out
 
 
-def test_a_terminated_command_leaves_no_process_and_goes_on(start, compare, tmp_path, monkeypatch):
+def test_an_interrupted_command_leaves_no_process_and_goes_on(start, compare, tmp_path, monkeypatch):
     arguments = (CONFIG, '--attention', 'coord', '--seeds', 0)
     monkeypatch.setenv('ENDLESS', 'CA-HRNet')
     process = start(*arguments)
     wait_for(lambda: (tmp_path / 'calls').exists() and 'train CA-HRNet seed0' in calls(tmp_path))
     code, _, _ = compare(*arguments)
     assert 'another process is running' in code
-    process.terminate()
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode
     assert err.endswith('interrupted: run the same command to continue\n')

@@ -1,5 +1,9 @@
 """How the runs of a comparison are started, and what is shown meanwhile."""
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,23 @@ def test_the_time_left_counts_what_this_command_has_done(tmp_path, monkeypatch, 
     progress.show([new])
     # 1.5 trainings to do in all, of which 20 minutes did 1.
     assert capsys.readouterr().err == 'train: 67%, 10 min left (HRNet, new 50%)\n'
+
+
+def test_sigterm_interrupts_and_ends_all_processes(tmp_path, monkeypatch):
+    (tmp_path / 'mim.py').write_text('import os, time; print(os.getpid(), flush=True); time.sleep(100)')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    log = tmp_path / 'train.log'
+
+    def terminate_when_started():
+        while not (log.exists() and log.read_text().splitlines()[1:]):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate_when_started, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_all([Run('HRNet', 'seed0', [Step(['train'], log)])], Launch(), tmp_path, Progress('train', 1))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text().splitlines()[1]), 0)
 
 
 @pytest.mark.parametrize('visible', [None, '4,5,6,7'])
