@@ -182,9 +182,10 @@ def _cost(files: ComparisonFiles) -> dict:
 
 
 def _markdown(comparison: Comparison, costs: dict) -> str:
-    figures = [_table(grid, 'github') for grid in _figures(comparison, '; ').values()]
-    parts = [_title(comparison), *comparison.verdicts, _origin(comparison), *figures]
-    parts += [_cost_note(costs), _table(_cost_grid(costs), 'github')]
+    parts = [f'# {_title(comparison)}', *comparison.verdicts, _origin(comparison)]
+    for title, grid in _figures(comparison, '; ').items():
+        parts += [f'## {title}', _table(grid, 'github')]
+    parts += [_legend(comparison), '## Cost', _table(_cost_grid(costs), 'github'), _cost_note(costs)]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -242,11 +243,11 @@ def _legend(comparison: Comparison) -> str:
     deviations = 'Each figure is the mean over runs, ± their standard deviation. ' if len(comparison.runs) > 1 else ''
     if comparison.files.unit == 'fold':
         deviations = 'Each person was tested once, by the networks of their fold. '
-    row = comparison.rows[-1]
+    baseline, row = comparison.rows[0].result.name, comparison.rows[-1]
     covered = row.covered if any(interval.is_known for interval in row.intervals.values()) else ''
     intervals = f' with its 95 % interval over {covered}' if covered else ''
     images = '' if comparison.protocol or not covered else ' It does not cover other images.'
-    return f'{deviations}Below each figure is the difference from {comparison.rows[0].result.name}{intervals}.{images}'
+    return f'{deviations}Figures are followed by their difference from {baseline}{intervals}.{images}'
 
 
 def _figures(comparison: Comparison, separator: str) -> dict[str, Grid]:

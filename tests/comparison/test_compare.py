@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -142,7 +143,8 @@ def test_each_network_and_seed_is_trained_tested_and_reported_once(compare, tmp_
     assert page == "open 'out (1)/report/index.html'"
     html = (tmp_path / 'out (1)/report/index.html').read_text()
     assert html.index(verdict) < html.index('<table')
-    assert verdict in (tmp_path / 'out (1)/report/table.md').read_text()
+    table = (tmp_path / 'out (1)/report/table.md').read_text()
+    assert verdict in table and re.search(r'^## Figures, in percent\n\n\|.*HRNet.*CA-HRNet.*SE-HRNet', table, re.M)
     assert json.loads((tmp_path / 'out (1)/report/results.json').read_text())['verdicts'][0] == verdict
 
     code, _, err = compare(*arguments[:-2], 0, 1, 2)
