@@ -41,6 +41,7 @@ from ca_hrnet_plugin.deploy.freeze import average_precision
 from ca_hrnet_plugin.deploy.precision import PRECISIONS
 from ca_hrnet_plugin.deploy.simcc import SimCC, rtmlib_class
 from ca_hrnet_plugin.evaluation import training_people
+from ca_hrnet_plugin.evaluation.people import pipeline_of_test
 from ca_hrnet_plugin.messages import replace_unprintable
 from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
@@ -86,6 +87,10 @@ def main() -> None:
         if args.reader:
             pose_class = rtmlib_class(model.head.decoder)
             args.input_form, args.simcc = 'rtmlib', pose_class == 'RTMPose'
+            padding = next((step['padding'] for step in pipeline_of_test(model.cfg) if 'padding' in step), 1.25)
+            if padding != 1.25:
+                line = f'rtmlib enlarges boxes by 1.25, and the config by {padding}: poses will differ a little'
+                print(line, file=sys.stderr)
         elif args.simcc:
             SimCC(model.head.decoder)
     except (ValueError, OSError, pickle.UnpicklingError) as error:

@@ -128,8 +128,9 @@ def test_the_command_freezes_and_prints_what_integers_cost_and_save(tool, drawn_
         (tmp_path / f'{name}.py').write_text(text)
     arguments = 'export', tmp_path / 'ours.py', SMALL_HRNET, '--out', tmp_path / 'model.onnx', '--precision', 'int8'
     options = '--for', 'rtmlib', '--freeze', '--checkpoint-out', tmp_path / 'frozen.pth', '--batch', 3, '--rounds', 1
-    code, out, _ = tool(*arguments, *options)
+    code, out, err = tool(*arguments, *options)
     assert code == 0
+    assert 'rtmlib enlarges boxes by 1.25, and the config by 1.1' in err
     load_model(tmp_path / 'stock.py', tmp_path / 'frozen.pth')  # or an error says what does not fit
     assert 'Sigmoid' not in {node.op_type for node in onnx.load(tmp_path / 'model.onnx').graph.node}
     before, after = map(float, re.search(r'gates frozen: AP (\S+) before, (\S+) after', out).groups())
