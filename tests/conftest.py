@@ -36,7 +36,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish():
-    """Takes what was imported out of the search for cycles, which would otherwise take a tenth of the tests' time."""
+    """Takes what was imported out of the garbage collector's searches, which take longer the more there is."""
     gc.freeze()
 
 

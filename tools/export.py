@@ -47,6 +47,7 @@ from ca_hrnet_plugin.reporting.timing import time_side_by_side
 from ca_hrnet_plugin.whole_file import whole_file
 
 CALIBRATION_PEOPLE = 200
+RTMLIB_PADDING = 1.25  # by which rtmlib enlarges boxes, as MMPose does by default
 
 
 def main() -> None:
@@ -87,10 +88,7 @@ def main() -> None:
         if args.reader:
             pose_class = rtmlib_class(model.head.decoder)
             args.input_form, args.simcc = 'rtmlib', pose_class == 'RTMPose'
-            padding = next((step['padding'] for step in pipeline_of_test(model.cfg) if 'padding' in step), 1.25)
-            if padding != 1.25:
-                line = f'rtmlib enlarges boxes by 1.25, and the config by {padding}: poses will differ a little'
-                print(line, file=sys.stderr)
+            warn_of_padding(model)
         elif args.simcc:
             SimCC(model.head.decoder)
     except (ValueError, OSError, pickle.UnpicklingError) as error:
@@ -181,6 +179,15 @@ def lower_precision(
         print(f'AP not measured: {error}')
     else:
         print('AP in {}: {:.2f} before, {:.2f} after'.format(args.runtime, *figures))
+
+
+def warn_of_padding(model: torch.nn.Module) -> None:
+    """Warns if the config enlarges boxes by another factor than rtmlib."""
+    for step in pipeline_of_test(model.cfg):
+        padding = step.get('padding', RTMLIB_PADDING)
+        if padding != RTMLIB_PADDING:
+            line = f'rtmlib enlarges boxes by {RTMLIB_PADDING}, and the config by {padding}: poses will differ a little'
+            print(line, file=sys.stderr)
 
 
 def announce(step: str) -> None:

@@ -13,8 +13,8 @@ class TrainingLog(NamedTuple):
     """What was logged in training, ordered by iteration.
 
     Attributes:
-        train (list[dict]): For each logged iteration ``loss``, ``acc_pose``, ``lr``, ``iter`` and, if training counts
-            epochs, ``epoch``.
+        train (list[dict]): For each logged iteration ``loss``, ``acc_pose``, ``iter`` and, if training counts epochs,
+            ``epoch``.
         val (list[dict]): For each validation its metrics, the ``iter`` and ``epoch`` of the last logged iteration
             before it, and the folder of the run as ``run``.
     """
@@ -124,8 +124,6 @@ def _is_record(record) -> bool:
             if key in record
         )
         and all(
-            isinstance(record[key], float) or is_number(record[key])
-            for key in ('loss', 'acc_pose', 'lr')
-            if key in record
+            isinstance(record[key], float) or is_number(record[key]) for key in ('loss', 'acc_pose') if key in record
         )
     )

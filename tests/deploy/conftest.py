@@ -10,8 +10,7 @@ from ca_hrnet_plugin.deploy import export_onnx
 
 # One block a branch, because exporters take their time. In ground-truth boxes, as the drawn data is.
 SHALLOW = """
-_base_ = {base!r}
-extra = {{f'stage{{number}}': dict(num_modules=1, num_blocks=(1,) * number) for number in (1, 2, 3, 4)}}
+extra = {f'stage{number}': dict(num_modules=1, num_blocks=(1,) * number) for number in (1, 2, 3, 4)}
 model = dict(backbone=dict(ca_stages=(2,), extra=extra))
 test_dataloader = dict(dataset=dict(bbox_file=None))
 """
@@ -20,7 +19,7 @@ test_dataloader = dict(dataset=dict(bbox_file=None))
 @pytest.fixture(scope='package')
 def config(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('shallow') / 'config.py'
-    path.write_text(SHALLOW.format(base=config_path('ca_hrnet_w16_coco_128x96')))
+    path.write_text(f'_base_ = {config_path("ca_hrnet_w16_coco_128x96")!r}{SHALLOW}')
     return path
 
 
